@@ -1,0 +1,49 @@
+# Everything is made from here; `make help` lists it. Needs git, make and Python 3.11 to 3.13.
+
+PYTHON ?= python3
+VENV ?= .venv
+# On Linux the default torch wheel brings gigabytes of CUDA. Give the address of PyTorch's CPU wheels to avoid it
+# (the "Start locally" page of pytorch.org shows it): make book TORCH_INDEX=https://...
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+export POSEKIT_QUIET := 1
+
+.PHONY: help book test lint unit bench reproduce notebooks clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+book: $(INSTALLED) ## install what is needed, run the chapters, build the site, say where it is
+	$(BIN)/jupyter-book build . -n -W --keep-going --quiet
+	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
+
+test: $(INSTALLED) lint ## lint, unit tests, every notebook, the strict book build, the site in a browser
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## style and formatting only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(INSTALLED) ## the quick tests only: no notebooks, no book, no browser
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+bench: $(INSTALLED) ## speed and memory, as ratios measured in one run
+	$(BIN)/python benchmarks/bench.py
+
+reproduce: $(INSTALLED) ## rerun recorded runs that are missing: make reproduce ROWS="label_free*" JOBS=2
+	$(BIN)/python book/reproduce.py --jobs $(or $(JOBS),1) --threads $(or $(THREADS),0) --models _build/models $(ROWS)
+
+notebooks: $(INSTALLED) ## write every notebooks/*.ipynb anew from its .py
+	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
+
+clean: ## remove what was built (the installation stays)
+	rm -rf _build
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --constraint constraints.txt torch
+	$(PIP) install --constraint constraints.txt --editable ".[book,test]"
+	touch $@

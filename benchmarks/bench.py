@@ -1,0 +1,102 @@
+"""Speed and memory. Ratios come from one run, interleaved, since machines are shared and noisy: `make bench`.
+
+Targets: a label-free step at most 1.10 x the bare network's; the batched loss at least 100 x the looped one; a
+HumanEva-I run under 1 GB of memory, its loading under 2 s (only where the licensed files are).
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from looped_loss import looped_multiview_loss
+
+from posekit.datasets import load_dataset
+from posekit.lifters import FrameLifter
+from posekit.losses import label_free_loss, multiview_loss
+from posekit.random import generator
+
+FRAMES, WIDTH = 128, 1024
+
+
+def medians(*functions: Callable[[], object], rounds: int) -> list[float]:
+    """Median seconds of each function, taken in turns; each turn starts with a call that is not measured."""
+    seconds = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, taken in zip(functions, seconds):
+            function()
+            start = time.perf_counter()
+            function()
+            taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in seconds]
+
+
+def step_ratio() -> None:
+    """A whole label-free training step against the same step with a loss that costs nothing."""
+    batch = load_dataset("synthetic", "train").views()[torch.arange(FRAMES)]
+    lifter = FrameLifter(15, WIDTH, generator=generator(0))
+    optimizer = torch.optim.Adam(lifter.parameters())
+
+    def step(loss):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    bare, label_free = medians(
+        lambda: step(lambda: lifter(batch.screen).square().mean()),
+        lambda: step(lambda: label_free_loss(lifter, batch)),
+        rounds=20,
+    )
+    print(f"label-free step, {FRAMES} moments x 3 views, width {WIDTH}: {1000 * label_free:.0f} ms")
+    print(f"  ratio to the bare network's step ({1000 * bare:.0f} ms): {label_free / bare:.3f} (target: at most 1.10)")
+
+
+def loss_ratio() -> None:
+    """The batched loss with its gradient against the looped reference with its own."""
+    dataset = load_dataset("synthetic", "train")
+    frames = torch.arange(FRAMES)
+    batch = dataset.views()[frames]
+    poses = dataset.poses_camera()[frames] + 0.05 * torch.randn(FRAMES, 3, 15, 3, generator=generator(0))
+    poses.requires_grad_()
+    for batched, looped in zip(multiview_loss(poses, batch), looped_multiview_loss(poses, batch)):
+        torch.testing.assert_close(batched, looped, rtol=1e-4, atol=1e-6)
+    batched, looped = medians(
+        lambda: sum(multiview_loss(poses, batch)).backward(),
+        lambda: sum(looped_multiview_loss(poses, batch)).backward(),
+        rounds=5,
+    )
+    print(f"batched loss with gradient, {FRAMES} moments x 3 views: {1000 * batched:.1f} ms")
+    print(f"  the loop takes {1000 * looped:.0f} ms, {looped / batched:.0f} times as long (target: at least 100)")
+
+
+HUMANEVA_RUN = """
+import resource, time
+from posekit.datasets import load_dataset
+from posekit.experiments import Experiment, run
+start = time.perf_counter()
+for split in ("train", "test"):
+    load_dataset("humaneva", split)
+print(f"loading HumanEva-I, both splits: {time.perf_counter() - start:.2f} s (target: under 2 s)")
+run(Experiment(dataset="humaneva", width=1024, epochs=1))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(f"peak memory of a HumanEva-I run: {peak:.0f} MB (target: under 1000 MB)")
+"""
+
+
+def humaneva() -> None:
+    """Loading time and peak memory of a real run, in a process of its own."""
+    try:
+        load_dataset("humaneva", "train")
+    except FileNotFoundError as missing:
+        print(f"HumanEva-I left out: {missing}")
+        return
+    subprocess.run([sys.executable, "-c", HUMANEVA_RUN], check=True)
+
+
+if __name__ == "__main__":
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    step_ratio()
+    loss_ratio()
+    humaneva()

@@ -1,0 +1,82 @@
+"""What only the site needs: a Sphinx extension for this book. Nothing in posekit imports it.
+
+It draws plotly figures from one plotly.js served by the site itself, brings MathJax along, and keeps the cache of
+executed chapters honest: the stock cache does not see changes in posekit.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from posebook.figure import FIGURE_CLASS
+
+ASSETS = Path(__file__).parent / "assets"
+VENDOR = "vendor"
+MATHJAX = f"{VENDOR}/mathjax/tex-mml-chtml.js"
+PLOTLY = f"{VENDOR}/plotly.min.js"
+
+
+def setup(app):
+    """Sphinx's entry point."""
+    app.connect("config-inited", _configure)
+    app.connect("html-page-context", _page_scripts)
+    app.connect("build-finished", _copy_vendor)
+    app.add_css_file("posebook.css")
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _configure(app, config):
+    config.html_static_path.append(str(ASSETS))
+    config.mathjax_path = MATHJAX
+    os.environ["POSEKIT_QUIET"] = "1"  # the chapters' kernels inherit it: no progress bars in pages
+    cache = Path(app.srcdir) / "_build" / ".jupyter_cache"
+    config.nb_execution_cache_path = str(cache / code_digest(Path(app.srcdir)))
+    for old in cache.glob("*"):
+        if old.is_dir() and str(old) != config.nb_execution_cache_path:
+            shutil.rmtree(old)
+
+
+def code_digest(root: Path) -> str:
+    """Digest of all that chapters' outputs depend on beside their own cells: library, records, versions."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    files = [root / "constraints.txt", *sorted((root / "posekit").rglob("*.py")), *sorted(root.rglob("posekit/**/*.json"))]
+    for path in [*files, *sorted((root / "book" / "results").rglob("*.json"))]:
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes() if path.exists() else b"")
+    return digest.hexdigest()[:16]
+
+
+def _page_scripts(app, pagename, templatename, context, doctree):
+    # sphinx-thebe puts the same inline script on a page twice, which is an error in the browser's console.
+    seen, kept = set(), []
+    for script in context.get("script_files", []):
+        body = getattr(script, "attributes", {}).get("body")
+        if body is None or body not in seen:
+            kept.append(script)
+        seen.add(body)
+    context["script_files"][:] = kept
+    if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
+        app.add_js_file("posebook-figures.js", loading_method="defer", **{"data-plotly": PLOTLY})
+
+
+def _copy_vendor(app, error):
+    """Scripts from pinned packages, beside the site's own files: pages fetch nothing from elsewhere."""
+    if error or app.builder.name != "html":
+        return
+    static = Path(app.outdir) / "_static"
+    plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
+    _copy(plotly, static / PLOTLY)
+    mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+    _copy(mathjax / "tex-mml-chtml.js", static / MATHJAX)
+    fonts = "output/chtml/fonts/woff-v2"
+    for font in (mathjax / fonts).iterdir():
+        _copy(font, static / MATHJAX.replace("tex-mml-chtml.js", f"{fonts}/{font.name}"))
+
+
+def _copy(source: Path, target: Path):
+    if not target.exists() or target.stat().st_size != source.stat().st_size:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)

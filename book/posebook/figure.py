@@ -1,0 +1,47 @@
+"""Plotly figures in pages: the data as inert JSON, a still picture, and a place for the browser to draw.
+
+Registered for MyST-NB under the entry point group `myst_nb.mime_renderers` (see pyproject.toml).
+"""
+
+import html
+import json
+
+from docutils import nodes
+
+from posebook.still import still_svg
+
+MIME = "application/vnd.plotly.v1+json"
+FIGURE_CLASS = "pk-figure"
+
+
+class PlotlyFigure:
+    """MyST-NB's renderer of plotly's mime type."""
+
+    mime_priority_overrides = (("html", MIME, 5), ("dirhtml", MIME, 5))
+
+    @staticmethod
+    def handle_mime(renderer, data, inline):
+        """One raw HTML node for a figure; None leaves other types to others."""
+        if data.mime_type != MIME or inline:
+            return None
+        return [nodes.raw(text=figure_html(data.content), format="html", classes=["output", "pk-output"])]
+
+
+def figure_html(figure: dict) -> str:
+    """A `<figure>`: `posebook-figures.js` draws it, and without scripts or on paper the still picture stands there.
+
+    Raises:
+        ValueError: for a figure without alternative text.
+    """
+    layout = figure.get("layout", {})
+    alt = (layout.get("meta") or {}).get("alt")
+    if not alt:
+        raise ValueError("a plotly figure in a page needs an alternative text in layout.meta['alt']")
+    height = int(layout.get("height") or 420)
+    spec = json.dumps(figure, separators=(",", ":")).replace("<", "\\u003c")  # cannot close the script element
+    return (
+        f'<figure class="{FIGURE_CLASS}" style="min-height:{height}px">'
+        f'<script type="application/json">{spec}</script>'
+        f'<div class="pk-still" role="img" aria-label="{html.escape(alt, quote=True)}">{still_svg(figure)}</div>'
+        "</figure>"
+    )

@@ -1,0 +1,310 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # See one pose through many cameras
+#
+# **What you will do.** Take one moment of one person and follow their joints into three cameras, one formula at a time.
+#
+# **What you will learn**
+#
+# - what a pose is here: joints, bones, sides, metres;
+# - how a camera turns a 3D point into a pixel: rotate and move, divide by depth, bend through the lens, scale;
+# - why one picture cannot tell how far away a person is, and why a second picture can.
+#
+# **What you need**
+#
+# | You should know | because | if not |
+# | --- | --- | --- |
+# | arrays and indexing in Python | poses are arrays | the [NumPy beginner's guide](https://numpy.org/doc/stable/user/absolute_beginners.html) |
+# | rotation matrices | cameras are turned | any first course in linear algebra |
+#
+# **Time.** 15 minutes to read, seconds to run.
+
+# %%
+import torch
+
+from posekit.cameras import distort
+from posekit.datasets import load_dataset
+from posekit.figures import pose_figure, scene_figure, views_figure
+
+# %% [markdown]
+# The next cell holds everything you may want to change.
+# Choose another person, action or moment and run the notebook again.
+
+# %% tags=["parameters"]
+subject = "S2"  # of the embedded dataset: S1 (1.64 m tall), S2 (1.75 m), S3 (1.86 m)
+action = "Walking"  # Walking, Jog or Box
+frame = 40  # which moment, in 1/60 s
+seconds = 2.0  # length of the animation
+
+# %% [markdown]
+# ## A pose is a handful of points
+#
+# The book brings its own small dataset of synthetic people, so that every page runs without a download.
+# They live in the room of a real one, HumanEva-I {cite}`sigal2010humaneva`, and are seen by its three real cameras.
+
+# %%
+dataset = load_dataset(
+    "synthetic", "test", subjects=(subject,), actions=(action,)
+)
+skeleton = dataset.skeleton
+pose = dataset.poses_world[frame]
+pose.shape
+
+# %% [markdown]
+# Fifteen joints, three coordinates each, in metres.
+# A `Skeleton` knows their names and which joint hangs on which.
+
+# %%
+[
+    f"{skeleton.joints[child]} hangs on {skeleton.joints[parent]}"
+    for parent, child in skeleton.bones[:5]
+]
+
+# %% [markdown]
+# Drag the figure to walk around the person.
+# Left is always blue and right is always orange in this book, and one square of the floor is half a metre.
+
+# %%
+pose_figure(pose, skeleton, f"{subject}, {action.lower()}")
+
+# %% [markdown]
+# Joint 0, the pelvis, is the **root**: it stands for where the person is.
+# The other joints say how the person holds themselves around it.
+
+# %%
+root = pose[0]
+relative = pose - root
+relative[skeleton.index("head")]
+
+# %% [markdown]
+# The **world frame** of these numbers has its z axis up and its origin on the floor in the middle of the room.
+# So the head is above the pelvis, and no joint is below the floor.
+
+# %%
+assert relative[skeleton.index("head"), 2] > 0.5
+assert (pose[:, 2] > 0).all()
+
+# %% [markdown]
+# ## A camera has a place and a direction
+#
+# Three cameras watch. Here they are, with what each of them sees.
+
+# %%
+cameras = dataset.cameras[0]  # those of the first clip
+scene_figure(pose, cameras, dataset.view_names, skeleton)
+
+# %% [markdown]
+# Every camera has a frame of its own: x to the right, y down, z forward, along its line of sight.
+# The rotation $R$ and the translation $t$ take a world point into it:
+#
+# $$
+# x_{\text{camera}} = R \, x_{\text{world}} + t .
+# $$
+#
+# Together they are the camera's **extrinsics**. In code, for one camera:
+
+# %%
+C1 = cameras[0]
+
+
+def world_to_camera(points, R, t):
+    return points @ R.T + t
+
+
+in_C1 = world_to_camera(pose, C1.R_world_to_camera, C1.t_world_to_camera)
+in_C1[0]
+
+# %% [markdown]
+# The third number is the **depth**: how many metres in front of the camera the pelvis is.
+# `posekit` has the same function, for any number of cameras at once.
+
+# %%
+in_all = cameras.world_to_camera(pose)
+torch.testing.assert_close(in_all[0], in_C1)
+in_all.shape
+
+# %% [markdown]
+# The axes are `(views, joints, xyz)`. The book's order is always `(frames, views, joints, xyz)`.
+#
+# ## Projection, step by step
+#
+# **Divide by depth.** A pinhole camera sees a point in the direction $(x / z, y / z)$.
+# That is all of perspective: twice as far is half as large.
+
+# %%
+rays = in_C1[:, :2] / in_C1[:, 2:]
+rays[0]
+
+# %% [markdown]
+# **Bend through the lens.** A real lens moves points a little, more so near the edge of the image.
+# The usual model {cite}`brown1971close` has a radial part ($k_1, k_2, k_3$) and a tangential part ($p_1, p_2$);
+# with $r^2 = x^2 + y^2$,
+#
+# $$
+# \begin{aligned}
+# x' &= x \, (1 + k_1 r^2 + k_2 r^4 + k_3 r^6) + 2 p_1 x y + p_2 (r^2 + 2 x^2), \\
+# y' &= y \, (1 + k_1 r^2 + k_2 r^4 + k_3 r^6) + p_1 (r^2 + 2 y^2) + 2 p_2 x y .
+# \end{aligned}
+# $$
+
+
+# %%
+def bend(rays, radial, tangential):
+    (k1, k2, k3), (p1, p2) = radial, tangential
+    x, y = rays.unbind(-1)
+    r2 = x**2 + y**2
+    gain = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+    bent_x = x * gain + 2 * p1 * x * y + p2 * (r2 + 2 * x**2)
+    bent_y = y * gain + p1 * (r2 + 2 * y**2) + 2 * p2 * x * y
+    return torch.stack([bent_x, bent_y], dim=-1)
+
+
+bent = bend(rays, C1.radial, C1.tangential)
+torch.testing.assert_close(bent, distort(rays, C1.radial, C1.tangential))
+
+# %% [markdown]
+# How much does it matter? In pixels:
+
+# %%
+shift_px = ((bent - rays) * C1.focal_px).norm(dim=-1)
+f"the lens moves a joint by {shift_px.min():.1f} to {shift_px.max():.1f} pixels"
+
+# %% [markdown]
+# **Scale to pixels.** The focal lengths $f_x, f_y$ say how many pixels a unit of direction is,
+# and the principal point $c_x, c_y$ where the line of sight meets the image.
+# These and the lens are the camera's **intrinsics**.
+
+# %%
+pixels = bent * C1.focal_px + C1.center_px
+torch.testing.assert_close(pixels, C1.camera_to_pixels(in_C1))
+pixels[0]
+
+# %% [markdown]
+# These are the pixels that the dataset holds for this moment and this camera:
+
+# %%
+torch.testing.assert_close(pixels, dataset.pixels[frame, 0])
+
+# %% [markdown]
+# **Scale for the network.** A network should not depend on how many pixels an image has.
+# It sees **screen coordinates**: x from −1 to 1 over the image's width, y on the same scale.
+
+# %%
+width, height = C1.image_size_px
+screen = torch.stack(
+    [2 * pixels[:, 0] / width - 1, (2 * pixels[:, 1] - height) / width],
+    dim=-1,
+)
+torch.testing.assert_close(screen, C1.pixels_to_screen(pixels))
+screen[0]
+
+# %% [markdown]
+# All four steps in one call, for all cameras:
+
+# %%
+views_figure(
+    cameras.world_to_pixels(pose), cameras, dataset.view_names, skeleton
+)
+
+# %% [markdown]
+# ## One picture cannot tell depth
+#
+# Now the question of this book: can we go back from the pixels to the pose?
+# Make the person one fifth larger and move them one fifth further from camera C1.
+
+# %%
+giant_in_C1 = 1.2 * in_C1
+giant = C1.camera_to_world(giant_in_C1)
+views_figure(
+    cameras.world_to_pixels(giant), cameras, dataset.view_names, skeleton
+)
+
+# %% [markdown]
+# Camera C1 sees exactly what it saw before: size and distance cancel in the division by depth.
+# The other two cameras see someone else, somewhere else.
+
+# %%
+moved_px = (
+    (cameras.world_to_pixels(giant) - cameras.world_to_pixels(pose))
+    .norm(dim=-1)
+    .mean(dim=-1)
+)
+{
+    name: f"{pixels:.1f} px"
+    for name, pixels in zip(dataset.view_names, moved_px.tolist())
+}
+
+# %%
+assert moved_px[0] < 0.01
+assert (moved_px[1:] > 10).all()
+
+# %% [markdown]
+# This is the whole idea of learning without labels.
+# Somebody who guesses a 3D pose from C1's picture can be checked by C2 and C3, and no one has to know the true pose.
+#
+# ## The same, moving
+
+# %%
+clip = dataset.clips[0]
+stop = min(clip.start + int(seconds * dataset.frame_rate), clip.stop)
+scene_figure(
+    dataset.poses_world[clip.start : stop],
+    cameras,
+    dataset.view_names,
+    skeleton,
+    frame_rate=dataset.frame_rate,
+)
+
+# %% [markdown]
+# ## What we saw
+#
+# - A pose is fifteen points in metres; the root says where, the others how.
+# - A camera rotates and moves, divides by depth, bends and scales; each step is a line of code and equals posekit's.
+# - Depth is lost in the division. A second camera has it.
+#
+# ## Exercises
+#
+# **1.** Where do the cameras stand, and how far are they from the pelvis?
+# Use `cameras.centers_world`.
+
+# %% tags=["hide-cell"]
+places = cameras.centers_world
+distances = (places - pose[0]).norm(dim=-1)
+assert (distances > 2).all()
+[
+    f"{name}: {d:.2f} m away, {z:.2f} m high"
+    for name, d, z in zip(dataset.view_names, distances, places[:, 2])
+]
+
+# %% [markdown]
+# **2.** The published code used another lens formula, Human3.6M's, for these cameras.
+# How many pixels does that cost? Load the dataset with `lens="human36m"` and project again.
+
+# %% tags=["hide-cell"]
+wrong = load_dataset(
+    "synthetic",
+    "test",
+    subjects=(subject,),
+    actions=(action,),
+    lens="human36m",
+).cameras[0]
+error_px = (wrong.world_to_pixels(pose) - cameras.world_to_pixels(pose)).norm(
+    dim=-1
+)
+assert 0.05 < error_px.mean() < 2
+f"{error_px.mean():.2f} px in the mean, {error_px.max():.2f} px at most"
+
+# %% [markdown]
+# **3.** Undo the projection: from C1's pixels and the true depths, get the 3D pose back.
+# `Cameras.pixels_to_rays` gives the point at depth 1 on each pixel's ray.
+
+# %% tags=["hide-cell"]
+back = C1.camera_to_world(C1.pixels_to_rays(pixels) * in_C1[:, 2:])
+torch.testing.assert_close(back, pose, atol=1e-4, rtol=0)

@@ -1,0 +1,47 @@
+"""Sources of synchronised multi-view poses. `synthetic` is made on the spot; the others are licensed files."""
+
+from pathlib import Path
+
+from posekit.datasets.files import choose
+from posekit.datasets.human36m import load_human36m
+from posekit.datasets.humaneva import load_humaneva
+from posekit.datasets.synthetic import make_synthetic
+from posekit.random import generator
+from posekit.sequences import MultiViewDataset
+
+DATASETS = ("synthetic", "humaneva", "human36m")
+_LOADERS = {"humaneva": load_humaneva, "human36m": load_human36m}
+
+
+def load_dataset(
+    name: str = "synthetic",
+    split: str = "train",
+    root: str | Path | None = None,
+    *,
+    stride: int = 1,
+    noise_px: float = 0.0,
+    missing: float = 0.0,
+    noise_seed: int = 0,
+    **options,
+) -> MultiViewDataset:
+    """Load one split of a dataset by name.
+
+    Args:
+        name: one of `DATASETS`.
+        split: "train" or "test".
+        root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
+        stride: take every stride-th frame of every clip; the frame rate falls with it.
+        noise_px, missing: what an imperfect detector adds; see `MultiViewDataset.with_detector_noise`.
+        noise_seed: of that noise; the splits differ.
+        options: as the dataset's own function takes them, `lens` above all.
+
+    Raises:
+        ValueError: for an unknown name, split or option value; the valid ones are listed.
+        FileNotFoundError, DataFileError: see the dataset's module.
+    """
+    choose("dataset", [name], DATASETS)
+    dataset = make_synthetic(split, **options) if name == "synthetic" else _LOADERS[name](split, root, **options)
+    dataset = dataset.every(stride)
+    if noise_px or missing:
+        return dataset.with_detector_noise(noise_px, missing, generator(2 * noise_seed + (split == "test")))
+    return dataset

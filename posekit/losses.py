@@ -1,0 +1,108 @@
+"""What training minimises.
+
+The label-free loss of the 2022 report: every view's 3D pose, projected into every view, should agree with the 2D
+seen there and with the other projections there. V views give V^2 projections, all computed at once.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from posekit.cameras import Cameras
+from posekit.metrics import report_mpjpe
+from posekit.sequences import LabelledPoses, Views
+
+
+class MultiviewLoss(NamedTuple):
+    """The three terms, each a mean 2D joint distance in screen units (1 = half the image width).
+
+    own: projections into the view they were lifted from, against the 2D seen there.
+    cross: projections into the other views, against the 2D seen there.
+    consistency: projections into one view from two different views, against each other.
+    """
+
+    own: Float[Tensor, ""]
+    cross: Float[Tensor, ""]
+    consistency: Float[Tensor, ""]
+
+
+def reprojections(
+    poses_camera: Float[Tensor, "*batch V J 3"],
+    cameras: Cameras,
+    clamp: float | None = None,
+) -> Float[Tensor, "*batch V V J 2"]:
+    """Every view's pose seen by every view: `[..., i, j, :, :]` is view i's pose on view j's screen.
+
+    Args:
+        poses_camera: one pose a view, in that view's camera frame, metres.
+        cameras: leading axes broadcastable to (*batch, V).
+        clamp: see `Cameras.camera_to_pixels`.
+    """
+    poses_world = cameras.camera_to_world(poses_camera)
+    return cameras[..., None, :].world_to_screen(poses_world.unsqueeze(-3), clamp)
+
+
+def multiview_loss(
+    poses_camera: Float[Tensor, "*batch V J 3"],
+    views: Views,
+    clamp: float | None = None,
+) -> MultiviewLoss:
+    """The label-free loss (the report's figure 3). No 3D label enters: `Views` has none.
+
+    Each term is a mean over its pairs and joints. A 2D joint that is missing (NaN) takes no part in `own` and
+    `cross`; a view without any joint takes no part at all.
+
+    Args:
+        poses_camera: lifted poses, one a view, in that view's camera frame, metres.
+        views: what the cameras saw.
+        clamp: None, or 1.0 as published; see `Cameras.camera_to_pixels`.
+
+    Raises:
+        ValueError: with fewer than two views, for a single view says nothing about depth.
+    """
+    count = views.screen.shape[-3]
+    if count < 2:
+        raise ValueError(f"label-free training needs at least two views of each moment, got {count}")
+    seen = views.screen.isfinite().all(-1)  # (*batch, V, J)
+    lifted = seen.any(-1)  # (*batch, V)
+    poses_camera = poses_camera.where(lifted[..., None, None], 1.0)  # any finite stand-in: it is masked below
+    projected = reprojections(poses_camera, views.cameras, clamp)
+    screen = views.screen.where(seen.unsqueeze(-1), 0.0)
+
+    distance = (projected - screen.unsqueeze(-4)).norm(dim=-1)  # (*batch, V from, V to, J)
+    to_seen, weight = _sums(distance, lifted[..., None, None] & seen.unsqueeze(-3))
+    same = torch.eye(count).to(to_seen)
+
+    first, second = torch.triu_indices(count, count, offset=1, device=projected.device)
+    between = (projected.index_select(-4, first) - projected.index_select(-4, second)).norm(dim=-1)
+    both = lifted.index_select(-1, first) & lifted.index_select(-1, second)  # (*batch, pairs)
+    apart, pairs = _sums(between, both[..., None, None].expand_as(between))
+    return MultiviewLoss(
+        own=(to_seen * same).sum() / (weight * same).sum().clamp(min=1),
+        cross=(to_seen * (1 - same)).sum() / (weight * (1 - same)).sum().clamp(min=1),
+        consistency=apart.sum() / pairs.sum().clamp(min=1),
+    )
+
+
+def _sums(distance: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of the distances (*batch, A, B, J) that count, and how many do: both (A, B)."""
+    counts = counts.to(distance)
+    return tuple(
+        values.flatten(0, -4).sum((0, -1)) if values.ndim > 3 else values.sum(-1) for values in (distance * counts, counts)
+    )
+
+
+TERMS = MultiviewLoss._fields
+
+
+def label_free_loss(lifter, batch: Views, clamp: float | None = None, terms: tuple[str, ...] = TERMS) -> Float[Tensor, ""]:
+    """Lift every view of a batch and sum the terms of `multiview_loss`; `terms` leaves some out for ablations."""
+    loss = multiview_loss(lifter(batch.screen), batch, clamp)
+    return sum(getattr(loss, term) for term in terms)
+
+
+def supervised_loss(lifter, batch: LabelledPoses) -> Float[Tensor, ""]:
+    """The report's baseline: its metric (`metrics.report_mpjpe`, metres) as the loss, with 3D labels."""
+    return report_mpjpe(lifter(batch.screen), batch.poses_camera).nanmean()

@@ -1,0 +1,306 @@
+"""Synchronised multi-view clips, and the two kinds of training samples made from them.
+
+Letters: F frames, V views, J joints. A missing joint is NaN in 2D and has confidence 0; nothing ever fills it in
+silently. `Views` is what label-free training may see: it has no field a 3D label could hide in.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from posekit.cameras import Cameras
+from posekit.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One take without gaps: frames start..stop - 1 of its dataset."""
+
+    subject: str
+    action: str
+    name: str
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Views:
+    """What V synchronised, calibrated cameras saw: a label-free batch. Leading axes `*batch`, often (frames,).
+
+    Args:
+        screen: 2D joints in screen coordinates; NaN where missing.
+        confidence: how far each 2D joint is to be trusted, 0 (missing) to 1.
+        cameras: with leading axes (*batch, V).
+    """
+
+    screen: Float[Tensor, "*batch V J 2"]
+    confidence: Float[Tensor, "*batch V J"]
+    cameras: Cameras
+
+    def __len__(self) -> int:
+        return len(self.screen)
+
+    def __getitem__(self, index) -> "Views":
+        """Index the leading axes."""
+        return Views(self.screen[index], self.confidence[index], self.cameras[index])
+
+    def windows(self, frames: Int[Tensor, "N T"]) -> "Views":
+        """Stretches of frames as samples, leading axes (N, T); frame -1 is padding: NaN, confidence 0."""
+        there, index = frames >= 0, frames.clamp(min=0)
+        screen = self.screen[index].where(there[..., None, None, None], torch.nan)
+        return Views(screen, self.confidence[index] * there[..., None, None], self.cameras[index])
+
+    def to(self, *args, **kwargs) -> "Views":
+        """Move or cast, as `Tensor.to` does."""
+        return Views(*(part.to(*args, **kwargs) for part in (self.screen, self.confidence, self.cameras)))
+
+
+@dataclass(frozen=True)
+class LabelledPoses:
+    """Single views with their 3D labels: a supervised batch.
+
+    Args:
+        screen: 2D joints in screen coordinates; NaN where missing.
+        poses_camera: the same joints in 3D, camera metres, absolute.
+    """
+
+    screen: Float[Tensor, "*batch J 2"]
+    poses_camera: Float[Tensor, "*batch J 3"]
+
+    def __len__(self) -> int:
+        return len(self.screen)
+
+    def __getitem__(self, index) -> "LabelledPoses":
+        """Index the leading axes."""
+        return LabelledPoses(self.screen[index], self.poses_camera[index])
+
+    def to(self, *args, **kwargs) -> "LabelledPoses":
+        """Move or cast, as `Tensor.to` does."""
+        return LabelledPoses(self.screen.to(*args, **kwargs), self.poses_camera.to(*args, **kwargs))
+
+
+@dataclass(frozen=True)
+class MultiViewDataset:
+    """Clips of people seen by V cameras at once, all frames in one tensor.
+
+    Args:
+        name: of the dataset.
+        skeleton: names and order of the joints.
+        frame_rate: frames a second.
+        clips: they cover all frames, in order and without overlap.
+        view_names: V camera names.
+        cameras: one set for each clip: leading axes (clips, V).
+        pixels: 2D joints as a detector gives them; NaN where missing.
+        confidence: 0 (missing) to 1.
+        poses_world: 3D joints, world metres.
+    """
+
+    name: str
+    skeleton: Skeleton
+    frame_rate: float
+    clips: tuple[Clip, ...]
+    view_names: tuple[str, ...]
+    cameras: Cameras
+    pixels: Float[Tensor, "F V J 2"]
+    confidence: Float[Tensor, "F V J"]
+    poses_world: Float[Tensor, "F J 3"]
+
+    def __post_init__(self):
+        frames, views, joints = self.confidence.shape
+        expected = {
+            "pixels": (frames, views, joints, 2),
+            "poses_world": (frames, joints, 3),
+            "cameras": (len(self.clips), views),
+        }
+        for field, shape in expected.items():
+            if tuple(getattr(self, field).shape) != shape:
+                raise ValueError(f"{self.name}: {field} must have shape {shape}, got {tuple(getattr(self, field).shape)}")
+        if joints != len(self.skeleton) or views != len(self.view_names):
+            raise ValueError(
+                f"{self.name}: {joints} joints and {views} views in the data, "
+                f"{len(self.skeleton)} in the skeleton and {len(self.view_names)} view names"
+            )
+        edges = [0, *(clip.stop for clip in self.clips)]
+        if [clip.start for clip in self.clips] != edges[:-1] or edges[-1] != frames:
+            raise ValueError(f"{self.name}: clips must cover frames 0..{frames} in order, without gap or overlap")
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.poses_world)
+
+    @cached_property
+    def clip_of_frame(self) -> Int[Tensor, " F"]:
+        """Index of each frame's clip."""
+        lengths = torch.tensor([len(clip) for clip in self.clips])
+        return torch.repeat_interleave(torch.arange(len(self.clips)), lengths)
+
+    @cached_property
+    def frame_cameras(self) -> Cameras:
+        """The cameras of every frame, leading axes (F, V)."""
+        return self.cameras[self.clip_of_frame]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions there are, in order of appearance."""
+        return tuple(dict.fromkeys(clip.action for clip in self.clips))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The subjects there are, in order of appearance."""
+        return tuple(dict.fromkeys(clip.subject for clip in self.clips))
+
+    def screen(self) -> Float[Tensor, "F V J 2"]:
+        """The 2D joints in screen coordinates."""
+        return self.frame_cameras.pixels_to_screen(self.pixels)
+
+    def poses_camera(self) -> Float[Tensor, "F V J 3"]:
+        """The 3D joints in each view's camera frame, metres."""
+        return self.frame_cameras.world_to_camera(self.poses_world.unsqueeze(1))
+
+    def views(self) -> Views:
+        """All frames as label-free samples; nothing in them comes from the 3D labels."""
+        return Views(self.screen(), self.confidence, self.frame_cameras)
+
+    def labelled_poses(self) -> LabelledPoses:
+        """All frames and views as supervised samples, F x V of them."""
+        return LabelledPoses(self.screen().flatten(0, 1), self.poses_camera().flatten(0, 1))
+
+    def frame_windows(self, length: int | None = None, stride: int | None = None) -> Int[Tensor, "N T"]:
+        """Frame numbers of stretches that never cross a clip's border; -1 where a clip is shorter than the stretch.
+
+        Args:
+            length: frames in a stretch; default the longest clip, one stretch a clip.
+            stride: frames from one start to the next, default `length`. The last stretch of a clip ends with it.
+        """
+        length = length or max(map(len, self.clips))
+        starts = [
+            clip.start + offset
+            for clip in self.clips
+            for offset in [*range(0, len(clip) - length, stride or length), max(0, len(clip) - length)]
+        ]
+        frames = torch.tensor(starts).unsqueeze(-1) + torch.arange(length)
+        stops = torch.tensor([clip.stop for clip in self.clips])[self.clip_of_frame[starts]]
+        return frames.where(frames < stops.unsqueeze(-1), -1)
+
+    def sha256(self) -> str:
+        """Digest of the poses, 2D and 3D, to tell whether two runs had the same data."""
+        digest = hashlib.sha256()
+        for tensor in (self.pixels, self.poses_world):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def select_clips(self, clips: list[Clip]) -> "MultiViewDataset":
+        """The same dataset with some of its clips only."""
+        chosen = [self.clips.index(clip) for clip in clips]
+        frames = torch.cat([torch.arange(clip.start, clip.stop) for clip in clips])
+        return replace(
+            self,
+            clips=_consecutive(clips),
+            cameras=self.cameras[chosen],
+            pixels=self.pixels[frames],
+            confidence=self.confidence[frames],
+            poses_world=self.poses_world[frames],
+        )
+
+    def every(self, stride: int) -> "MultiViewDataset":
+        """The same dataset with every stride-th frame of each clip; the frame rate falls with it.
+
+        Raises:
+            ValueError: for a stride below 1.
+        """
+        if stride < 1:
+            raise ValueError(f"stride must be at least 1, got {stride}")
+        if stride == 1:
+            return self
+        kept = [range(clip.start, clip.stop, stride) for clip in self.clips]
+        frames = torch.cat([torch.tensor(frames) for frames in kept])
+        shorter = [replace(clip, start=0, stop=len(frames)) for clip, frames in zip(self.clips, kept)]
+        return replace(
+            self,
+            frame_rate=self.frame_rate / stride,
+            clips=_consecutive(shorter),
+            pixels=self.pixels[frames],
+            confidence=self.confidence[frames],
+            poses_world=self.poses_world[frames],
+        )
+
+    def select_views(self, names: list[str]) -> "MultiViewDataset":
+        """The same dataset seen by some of its cameras only.
+
+        Raises:
+            ValueError: for a camera it does not have; the message lists those it has.
+        """
+        for name in names:
+            if name not in self.view_names:
+                raise ValueError(f"{self.name} has no camera {name!r}; it has {', '.join(self.view_names)}")
+        views = [self.view_names.index(name) for name in names]
+        return replace(
+            self,
+            view_names=tuple(names),
+            cameras=self.cameras[:, views],
+            pixels=self.pixels[:, views],
+            confidence=self.confidence[:, views],
+        )
+
+    def with_detector_noise(self, noise_px: float, missing: float, source: torch.Generator) -> "MultiViewDataset":
+        """The same poses as an imperfect detector would see them; the 3D labels stay as they are.
+
+        Args:
+            noise_px: typical standard deviation of a 2D joint, pixels. Each joint's own is between a half and one and
+                a half times that, and its confidence falls from 1 to 1/3 as it grows.
+            missing: probability of a joint not being found: NaN, confidence 0.
+            source: of the randomness.
+
+        Raises:
+            ValueError: for a negative noise or a probability that is none.
+        """
+        if noise_px < 0 or not 0 <= missing <= 1:
+            raise ValueError(f"noise_px must not be negative and missing must be in [0, 1], got {noise_px} and {missing}")
+        relative = 0.5 + torch.rand(self.confidence.shape, generator=source)
+        pixels = self.pixels + noise_px * relative.unsqueeze(-1) * torch.randn(self.pixels.shape, generator=source)
+        confidence = self.confidence * (0.5 / relative if noise_px else 1.0)
+        found = torch.rand(self.confidence.shape, generator=source) >= missing
+        return replace(self, pixels=pixels.where(found.unsqueeze(-1), torch.nan), confidence=confidence * found)
+
+
+def _consecutive(clips: list[Clip]) -> tuple[Clip, ...]:
+    stops = torch.tensor([len(clip) for clip in clips]).cumsum(0).tolist()
+    return tuple(replace(clip, start=stop - len(clip), stop=stop) for clip, stop in zip(clips, stops))
+
+
+def from_clips(
+    name: str,
+    skeleton: Skeleton,
+    frame_rate: float,
+    view_names: tuple[str, ...],
+    clips: list[dict],
+) -> MultiViewDataset:
+    """Assemble a dataset from one dictionary a clip.
+
+    Args:
+        clips: each with `subject`, `action`, `name`, `cameras` (V,), `pixels` (F, V, J, 2), `poses_world` (F, J, 3)
+            and optionally `confidence` (F, V, J); without it a finite 2D joint has confidence 1, a NaN one 0.
+    """
+    lengths = [len(clip["poses_world"]) for clip in clips]
+    described = [Clip(c["subject"], c["action"], c["name"], 0, length) for c, length in zip(clips, lengths)]
+    pixels = torch.cat([clip["pixels"] for clip in clips])
+    seen = pixels.isfinite().all(-1).to(pixels.dtype)
+    given = [clip.get("confidence") for clip in clips]
+    return MultiViewDataset(
+        name=name,
+        skeleton=skeleton,
+        frame_rate=frame_rate,
+        clips=_consecutive(described),
+        view_names=tuple(view_names),
+        cameras=Cameras.stack([clip["cameras"] for clip in clips]),
+        pixels=pixels,
+        confidence=seen if given[0] is None else torch.cat(given),
+        poses_world=torch.cat([clip["poses_world"] for clip in clips]),
+    )

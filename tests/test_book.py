@@ -1,0 +1,100 @@
+"""The strict build, and what can be told from the built files alone."""
+
+import json
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+class Page(HTMLParser):
+    """The links, sources, anchors and figures of an HTML file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.sources, self.anchors, self.figures = [], [], set(), 0
+        self.specs, self._in_spec = [], False
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if identifier := attributes.get("id") or attributes.get("name"):
+            self.anchors.add(identifier)
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+        if tag in ("script", "img", "iframe", "source") and attributes.get("src"):
+            self.sources.append(attributes["src"])
+        if tag == "link" and attributes.get("href") and attributes.get("rel") not in ("canonical", "search", "next", "prev"):
+            self.sources.append(attributes["href"])
+        self.figures += "pk-figure" in (attributes.get("class") or "").split()
+        self._in_spec = tag == "script" and attributes.get("type") == "application/json"
+
+    def handle_data(self, data):
+        if self._in_spec:
+            self.specs.append(json.loads(data))
+            self._in_spec = False
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    return {path: Page(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
+
+
+def test_nothing_is_loaded_from_elsewhere(pages):
+    for path, page in pages.items():
+        assert not [source for source in page.sources if urlsplit(source).netloc], path
+
+
+def test_everything_loaded_and_linked_is_there(site, pages):
+    for path, page in pages.items():
+        for target in [*page.sources, *page.links]:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert file.exists(), f"{path.name} points at {target}"
+            if parts.fragment and file in pages:
+                assert unquote(parts.fragment) in pages[file].anchors, f"{path.name} points at {target}"
+
+
+def test_stylesheets_load_nothing_from_elsewhere(site):
+    for path in site.rglob("*.css"):
+        assert not re.findall(r"url\(['\"]?(?:https?:)?//", path.read_text()), path
+
+
+def test_every_figure_of_every_executed_notebook_is_on_its_page(site, pages):
+    executed = site.parent / "jupyter_execute"
+    counted = 0
+    for path in executed.rglob("*.ipynb"):
+        outputs = [o for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code" for o in c.outputs]
+        assert not [o for o in outputs if o.output_type == "error"]
+        drawn = sum("application/vnd.plotly.v1+json" in o.get("data", {}) for o in outputs)
+        page = pages[(site / path.relative_to(executed)).with_suffix(".html")]
+        assert page.figures == drawn, path
+        counted += drawn
+    assert counted > 5
+
+
+def test_every_figure_says_what_it_shows(pages):
+    for path, page in pages.items():
+        for spec in page.specs:
+            assert len(spec["layout"]["meta"]["alt"]) > 30, path
+
+
+def test_numbers_in_figures_are_float32(pages):
+    for path, page in pages.items():
+        assert '"dtype":"f8"' not in path.read_text()
+        assert page.figures == len(page.specs)
+
+
+def test_the_search_finds_prose_not_data(site):
+    assert "bdata" not in (site / "searchindex.js").read_text()
+
+
+def test_pages_are_light(site, pages):
+    for path in pages:
+        assert path.stat().st_size < 500_000, path

@@ -1,0 +1,118 @@
+import pytest
+import torch
+from looped_loss import looped_multiview_loss
+
+from posekit.datasets import load_dataset
+from posekit.losses import MultiviewLoss, label_free_loss, multiview_loss, reprojections, supervised_loss
+from posekit.sequences import LabelledPoses, Views
+
+
+@pytest.fixture
+def sample(lens):
+    """Four moments in float64: lifted poses near the truth, and what the cameras saw."""
+    dataset = load_dataset("synthetic", "test", subjects=("S1",), actions=("Walking",), lens=lens)
+    views = dataset.views()[:4].to(torch.float64)
+    noise = 0.1 * torch.randn(4, 3, 15, 3, generator=torch.Generator().manual_seed(1))
+    return dataset.poses_camera()[:4].double() + noise, views
+
+
+def test_it_equals_the_looped_reference(sample):
+    for actual, expected in zip(multiview_loss(*sample), looped_multiview_loss(*sample)):
+        torch.testing.assert_close(actual, expected)
+
+
+def test_it_equals_the_looped_reference_in_float32(sample):
+    poses, views = sample[0].float(), sample[1].to(torch.float32)
+    for actual, expected in zip(multiview_loss(poses, views), looped_multiview_loss(poses, views)):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_truth_has_no_loss_and_any_number_of_views_is_welcome(views):
+    dataset = load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",)).select_views(["C1", "C3", "C2"][:views])
+    for term in multiview_loss(dataset.poses_camera().double(), dataset.views().to(torch.float64)):
+        assert term < 1e-6
+
+
+def test_leading_axes_do_not_matter(sample):
+    poses, views = sample
+    folded = Views(
+        views.screen.unflatten(0, (2, 2)), views.confidence.unflatten(0, (2, 2)), views.cameras[torch.arange(4).view(2, 2)]
+    )
+    for flat, deep in zip(multiview_loss(poses, views), multiview_loss(poses.unflatten(0, (2, 2)), folded)):
+        torch.testing.assert_close(flat, deep)
+
+
+def test_reprojection_into_the_own_view_is_plain_projection(sample):
+    poses, views = sample
+    projected = reprojections(poses, views.cameras)
+    plain = views.cameras.pixels_to_screen(views.cameras.camera_to_pixels(poses))
+    assert projected.shape == (4, 3, 3, 15, 2)
+    torch.testing.assert_close(projected.diagonal(dim1=1, dim2=2).permute(0, 3, 1, 2), plain)
+
+
+@pytest.mark.parametrize("clamp", [None, 1.0])
+def test_gradient(sample, clamp):
+    poses, views = sample
+    assert torch.autograd.gradcheck(
+        lambda p: torch.stack(multiview_loss(p, views[:1], clamp)), poses[:1].clone().requires_grad_()
+    )
+
+
+def test_missing_joints_take_no_part(sample):
+    poses, views = sample
+    views.screen[:, :, 4] = torch.nan  # a wrist no camera saw
+    without = torch.tensor([j for j in range(15) if j != 4])
+    rest = Views(views.screen[:, :, without], views.confidence[:, :, without], views.cameras)
+    masked, expected = multiview_loss(poses, views), multiview_loss(poses[:, :, without], rest)
+    torch.testing.assert_close(masked.own, expected.own)
+    torch.testing.assert_close(masked.cross, expected.cross)
+    poses.requires_grad_()
+    (gradient,) = torch.autograd.grad(multiview_loss(poses, views).own, poses)
+    assert gradient.isfinite().all()
+    assert (gradient[:, :, 4] == 0).all()
+
+
+def test_a_view_that_saw_nothing_takes_no_part(sample):
+    poses, views = sample
+    views.screen[:, 2] = torch.nan
+    poses[:, 2] = torch.nan  # what a lifter makes of it
+    two = Views(views.screen[:, :2], views.confidence[:, :2], views.cameras[:, :2])
+    poses.requires_grad_()
+    actual = multiview_loss(poses, views)
+    torch.testing.assert_close(actual.own, multiview_loss(poses[:, :2], two).own)
+    torch.testing.assert_close(actual.cross, multiview_loss(poses[:, :2], two).cross)
+    (gradient,) = torch.autograd.grad(sum(actual), poses)
+    assert gradient.isfinite().all()
+
+
+def test_a_lifter_that_breaks_is_not_hidden(sample):
+    poses, views = sample
+    poses[0, 0, 0] = torch.nan
+    assert sum(multiview_loss(poses, views)).isnan()
+
+
+def test_one_view_is_refused(sample):
+    poses, views = sample
+    one = Views(views.screen[:, :1], views.confidence[:, :1], views.cameras[:, :1])
+    with pytest.raises(ValueError, match="at least two views of each moment, got 1"):
+        multiview_loss(poses[:, :1], one)
+
+
+def test_terms_can_be_left_out(sample):
+    poses, views = sample
+    terms = multiview_loss(poses, views)
+    for name in MultiviewLoss._fields:
+        torch.testing.assert_close(label_free_loss(lambda _: poses, views, terms=(name,)), getattr(terms, name))
+    torch.testing.assert_close(label_free_loss(lambda _: poses, views), sum(terms))
+
+
+def test_supervised_loss_leaves_out_missing_labels(sample):
+    poses, views = sample
+    truth = poses.flatten(0, 1) + 0.01
+    batch = LabelledPoses(views.screen.flatten(0, 1), truth)
+    # Every joint is off by 0.01 along each axis; relative to the root only the root itself is.
+    expected = torch.tensor(0.01 * 3**0.5 / 15, dtype=torch.float64)
+    torch.testing.assert_close(supervised_loss(lambda _: poses.flatten(0, 1), batch), expected)
+    truth[0, 3] = torch.nan
+    assert supervised_loss(lambda _: poses.flatten(0, 1), batch).isfinite()

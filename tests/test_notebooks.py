@@ -1,0 +1,98 @@
+"""Every notebook: the pair agrees, no outputs are committed, and it runs headless with small parameters."""
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+import yaml
+from jupytext.compare import compare_notebooks
+from traitlets.config import Config
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
+SMALL = {
+    "02_lift_with_labels": dict(width=32, epochs=4, learning_rate=0.005),
+    "03_lift_without_labels": dict(width=32, epochs=6, switch_epochs=2, learning_rate=0.005),
+    "experiment": dict(width=16, epochs=1),
+}
+
+by_stem = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+def execute(stem, tmp_path, **parameters):
+    """Run a notebook by papermill, as a user would, over a private socket instead of a TCP port."""
+    config = Config()
+    config.KernelManager.transport = "ipc"
+    return papermill.execute_notebook(
+        NOTEBOOKS / f"{stem}.ipynb",
+        tmp_path / "out.ipynb",
+        parameters=parameters,
+        kernel_name="python3",
+        progress_bar=False,
+        start_timeout=120,
+        execution_timeout=300,
+        config=config,
+        cwd=tmp_path,
+    )
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder to run in, from where chapters find the recorded runs; a short one, for the kernel's socket."""
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("POSEKIT_QUIET", "1")
+    (tmp_path / "book").symlink_to(ROOT / "book")
+    return tmp_path
+
+
+def test_every_notebook_has_its_pair():
+    assert [path.stem for path in SCRIPTS] == sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+@by_stem
+def test_the_pair_agrees_and_holds_no_outputs(script):
+    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    script_format = {"extension": ".py", "format_name": "percent"}
+    compare_notebooks(notebook, jupytext.read(script), fmt=script_format, compare_outputs=False)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+
+
+@by_stem
+def test_there_is_one_parameters_cell_and_cells_are_short(script):
+    cells = jupytext.read(script).cells
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    long = [cell.source for cell in cells if cell.cell_type == "code" and cell.source.count("\n") >= 30]
+    assert not long
+
+
+@by_stem
+def test_it_is_in_the_table_of_contents(script):
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    assert f"notebooks/{script.stem}" in [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
+
+
+@pytest.mark.slow
+@by_stem
+def test_it_runs_with_small_parameters(script, workplace):
+    unknown = set(SMALL.get(script.stem, {})) - set(papermill.inspect_notebook(script.with_suffix(".ipynb")))
+    assert not unknown
+    execute(script.stem, workplace, **SMALL.get(script.stem, {}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "value"), [("sede", 1), ("epochs", "many")])
+def test_a_bad_parameter_stops_the_experiment_with_the_valid_ones(name, value, workplace):
+    with pytest.raises(papermill.PapermillExecutionError, match=r"(?s)ValueError: .*Valid parameters.*learning_rate: float"):
+        execute("experiment", workplace, **{name: value})
+    assert not list(workplace.rglob("*-seed*.json"))
+
+
+@pytest.mark.slow
+def test_a_run_leaves_one_record(workplace):
+    execute("experiment", workplace, results_dir="mine", name="row", seed=3, **SMALL["experiment"])
+    assert (workplace / "mine" / "synthetic" / "row-seed3.json").is_file()

@@ -1,0 +1,126 @@
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from posekit.datasets import load_dataset
+from posekit.random import generator
+from posekit.sequences import Clip, LabelledPoses, Views
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return load_dataset("synthetic", "test", subjects=("S1", "S3"), actions=("Walking", "Box"))
+
+
+def test_a_label_free_batch_has_no_room_for_labels(dataset):
+    assert [f.name for f in fields(Views)] == ["screen", "confidence", "cameras"]
+    without = replace(dataset, poses_world=torch.full_like(dataset.poses_world, torch.nan)).views()
+    assert torch.equal(dataset.views().screen, without.screen)
+
+
+def test_frames_know_their_clip_and_cameras(dataset):
+    for index, clip in enumerate(dataset.clips):
+        assert (dataset.clip_of_frame[clip.start : clip.stop] == index).all()
+    assert dataset.frame_cameras.shape == (len(dataset), 3)
+    torch.testing.assert_close(dataset.frame_cameras[-1].centers_world, dataset.cameras[-1].centers_world)
+
+
+def test_samples_line_up(dataset):
+    views, poses = dataset.views(), dataset.labelled_poses()
+    assert (len(views), len(poses)) == (len(dataset), 3 * len(dataset))
+    batch = poses[torch.tensor([0, 4])]
+    assert isinstance(batch, LabelledPoses)
+    torch.testing.assert_close(batch.screen[1], views.screen[1, 1])
+    pixels = dataset.frame_cameras[1, 1].camera_to_pixels(batch.poses_camera[1])
+    torch.testing.assert_close(pixels, dataset.pixels[1, 1])
+    assert views[torch.tensor([5, 6])].cameras.shape == (2, 3)
+    assert views.to(torch.float64).cameras.focal_px.dtype == torch.float64
+
+
+def test_choosing_clips_and_views(dataset):
+    some = dataset.select_clips([dataset.clips[2], dataset.clips[0]])
+    assert [(c.subject, c.action) for c in some.clips] == [(dataset.clips[i].subject, dataset.clips[i].action) for i in (2, 0)]
+    assert (some.clips[0].start, some.clips[-1].stop) == (0, len(some))
+    torch.testing.assert_close(some.poses_world[0], dataset.poses_world[dataset.clips[2].start])
+    two = dataset.select_views(["C3", "C1"])
+    torch.testing.assert_close(two.pixels[:, 0], dataset.pixels[:, 2])
+    torch.testing.assert_close(two.frame_cameras.world_to_pixels(two.poses_world[:, None]), two.pixels)
+    with pytest.raises(ValueError, match="no camera 'C9'; it has C1, C2, C3"):
+        dataset.select_views(["C9"])
+
+
+def test_every_other_frame(dataset):
+    half = dataset.every(2)
+    assert half.frame_rate == dataset.frame_rate / 2
+    assert [len(c) for c in half.clips] == [-(-len(c) // 2) for c in dataset.clips]
+    last, whole = half.clips[-1], dataset.clips[-1]
+    torch.testing.assert_close(half.pixels[last.start : last.stop], dataset.pixels[whole.start : whole.stop : 2])
+    assert dataset.every(1) is dataset
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        dataset.every(0)
+
+
+def test_detector_noise(dataset):
+    noisy = dataset.with_detector_noise(4.0, 0.1, generator(0))
+    gone = noisy.confidence == 0
+    assert torch.equal(gone, noisy.pixels.isnan().any(-1))
+    assert gone.float().mean().item() == pytest.approx(0.1, abs=0.01)
+    offset = (noisy.pixels - dataset.pixels)[~gone]
+    assert offset.std().item() == pytest.approx(4.0, rel=0.1)
+    sure = noisy.confidence[~gone] > 0.8
+    assert offset[sure].std() < 0.7 * offset[~sure].std()
+    assert torch.equal(noisy.poses_world, dataset.poses_world)
+    again = dataset.with_detector_noise(4.0, 0.1, generator(0))
+    torch.testing.assert_close(again.pixels, noisy.pixels, equal_nan=True, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="got -1.0 and 0.0"):
+        dataset.with_detector_noise(-1.0, 0.0, generator(0))
+
+
+def test_noise_comes_with_any_dataset_and_differs_between_splits():
+    clean = load_dataset("synthetic", "test", actions=("Box",))
+    noisy = load_dataset("synthetic", "test", actions=("Box",), noise_px=2.0, missing=0.05)
+    assert noisy.pixels.isnan().any()
+    assert not torch.equal(noisy.pixels, clean.pixels)
+    assert torch.equal(noisy.poses_world, clean.poses_world)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (dict(view_names=("C1",)), "3 views in the data"),
+        (dict(clips=(Clip("S1", "Walking", "w", 0, 5),)), "cameras must have shape|clips must cover"),
+        (dict(poses_world=torch.zeros(3, 15, 3)), "poses_world"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(dataset, change, complaint):
+    with pytest.raises((ValueError, TypeError), match=complaint):
+        replace(dataset, **change)
+
+
+def test_clips_must_cover_all_frames(dataset):
+    with pytest.raises(ValueError, match="without gap or overlap"):
+        replace(dataset, clips=(replace(dataset.clips[0], stop=dataset.clips[0].stop - 1), *dataset.clips[1:]))
+
+
+def test_windows_never_cross_a_clip_and_cover_every_frame(dataset):
+    lengths = [len(clip) for clip in dataset.clips]
+    for length, stride in ((50, None), (50, 20), (200, None), (None, None)):
+        frames = dataset.frame_windows(length, stride)
+        assert frames.shape[1] == (length or max(lengths))
+        there = frames >= 0
+        assert torch.equal(frames[there].unique(), torch.arange(len(dataset)))
+        for row, mask in zip(frames, there):
+            assert len(dataset.clip_of_frame[row[mask]].unique()) == 1
+            assert (row[mask].diff() == 1).all()
+            assert mask.all() or len(dataset.clips[dataset.clip_of_frame[row[0]]]) < frames.shape[1]
+
+
+def test_padding_is_missing(dataset):
+    frames = dataset.frame_windows(300)
+    windows = dataset.views().windows(frames)
+    assert windows.screen.shape == (*frames.shape, 3, 15, 2)
+    assert windows.cameras.shape == (*frames.shape, 3)
+    assert torch.equal(windows.screen.isnan().all(-1).all(-1).all(-1), frames < 0)
+    assert torch.equal(windows.confidence.sum((-1, -2)) == 0, frames < 0)
+    torch.testing.assert_close(windows.screen[0, :5], dataset.screen()[frames[0, :5]])
