@@ -30,9 +30,7 @@ from posekit.figures import curve_figure
 dataset: str = "synthetic"  # synthetic, humaneva, human36m
 method: str = "label_free"  # supervised, label_free, adaptation, sequence, temporal_convolution, triangulation
 parametrisation: str = "sound"  # sound, published
-lens: str = (
-    "own"  # of the cameras: own (the one the 2D follows), opencv, human36m
-)
+lens: str = "own"  # own (the one the 2D follows), opencv, human36m
 cameras: str = "all"  # that training sees, such as "C1+C2"
 test_cameras: str = "all"  # that the test uses
 stride: int = 1  # take every stride-th frame
@@ -46,9 +44,7 @@ loss_terms: str = "own+cross+consistency"  # of the label-free loss
 window: int = 81  # frames a sequence lifter sees; 0 for whole clips
 positions: str = "sinusoid"  # how the transformer knows time: sinusoid, none
 epochs: int = 30  # passes over the training set
-batch_size: int = (
-    128  # samples a step: moments, poses (supervised) or stretches
-)
+batch_size: int = 128  # a step: moments, poses (supervised) or stretches
 learning_rate: float = 0.001  # of Adam; the peak with one_cycle
 schedule: str = "one_cycle"  # constant, one_cycle
 adapt_epochs: int = 200  # passes of adaptation over the test set
@@ -56,13 +52,9 @@ adapt_batch_size: int = 64  # moments a step of adaptation
 adapt_learning_rate: float = 0.00004  # of adaptation
 triangulation: str = "dlt"  # dlt, midpoint, refined, robust
 seed: int = 0  # of initial weights, batch order, dropout and noise
-results_dir: str = (
-    "results"  # where the record goes, in a folder of the dataset's name
-)
+results_dir: str = "results"  # the record goes there, by dataset
 name: str = ""  # of the row in the file name; default: method and a digest
-models_dir: str = (
-    ""  # where trained lifters and unfinished runs are kept; default: nowhere
-)
+models_dir: str = ""  # for lifters and unfinished runs; default: nowhere
 device: str = "cpu"  # or "cuda"
 threads: int = 0  # CPU threads; 0 leaves it to torch
 test_every: int = 1  # epochs between two points of the error curve
