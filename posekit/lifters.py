@@ -169,7 +169,7 @@ class SequenceLifter(nn.Module):
         self.joints, self.window, self.positions = joints, window, positions
         with seeded(generator):
             self.inner = _layer(2 * joints, width, norm, dropout)
-            layer = nn.TransformerEncoderLayer(width, heads, dropout=0.1, batch_first=True, norm_first=positions)
+            layer = nn.TransformerEncoderLayer(width, heads, dropout=dropout, batch_first=True, norm_first=positions)
             last_norm = nn.LayerNorm(width) if positions else None
             self.encoder = nn.TransformerEncoder(layer, layers, last_norm, enable_nested_tensor=False)
             hidden = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
