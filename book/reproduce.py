@@ -2,7 +2,7 @@
 
 A run whose record is there with the same settings is skipped; a killed run loses only itself, and with --models goes on
 from its last epoch. Usage: python book/reproduce.py [--jobs 2] [--threads 1] [--models DIR] [--list] [ROW ...], where
-a ROW is a name or a pattern such as "label_free*"; none means all.
+a ROW is a name or a pattern of names such as "label_free*", or of one seed's run, "label_free-ours-seed0"; none means all.
 """
 
 import argparse
@@ -34,6 +34,10 @@ class Run(NamedTuple):
     def record(self) -> Path:
         """Where its record belongs."""
         return RESULTS / self.experiment.dataset / f"{self.name}-seed{self.experiment.seed}.json"
+
+    def is_called(self, pattern: str) -> bool:
+        """Whether the row's name, or the record's, matches a pattern."""
+        return fnmatch(self.name, pattern) or fnmatch(self.record.stem, pattern)
 
     def is_recorded(self) -> bool:
         """Whether a record with the same settings is there."""
@@ -85,7 +89,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="say what is missing, run nothing")
     asked = parser.parse_args()
 
-    chosen = [run for run in read_runs() if any(fnmatch(run.name, row) for row in asked.rows)]
+    chosen = [run for run in read_runs() if any(run.is_called(row) for row in asked.rows)]
     missing = [run for run in chosen if not run.is_recorded()]
     print(f"{len(chosen)} runs, {len(chosen) - len(missing)} of them recorded", flush=True)
     options = ["-p", "device", asked.device, "-p", "test_every", str(asked.test_every)]
