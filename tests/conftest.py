@@ -1,5 +1,6 @@
 """Fixtures: real camera geometry, a small dataset, and HumanEva-like files made from synthetic poses."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -88,3 +89,12 @@ def site():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def reproduce():
+    """The script book/reproduce.py as a module."""
+    spec = importlib.util.spec_from_file_location("reproduce", ROOT / "book" / "reproduce.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
