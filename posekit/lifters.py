@@ -208,15 +208,15 @@ class SequenceLifter(nn.Module):
 class TemporalConvLifter(nn.Module):
     """Lifts a frame with those around it by convolutions over time, the known-good reference.
 
-    A convolution of 3 frames, then residual blocks of a convolution of 3 and one of 1, each with norm, ReLU and dropout.
-    Every convolution of 3 frames moves on by 3, so that 27 frames become 9, 3 and at last 1: only what the middle
-    frame's pose depends on is computed. Where a clip begins or ends, its first or last pose is held.
+    A layer over every 3 frames, then residual blocks of a layer over every 3 and one over every single result, each with
+    norm, ReLU and dropout. So 27 frames become 9, 3 and at last 1: convolutions with as long a stride as kernel, which
+    compute only what the middle frame's pose depends on. Where a clip begins or ends, its first or last pose is held.
 
     Args:
         joints: J.
         width: channels.
         dropout: after every layer.
-        norm: "batch" as in VideoPose3D, or "layer", over the channels of a frame.
+        norm: "batch" as in VideoPose3D, or "layer".
         window: frames in a stretch: 9, 27, 81 or another power of 3.
         root, scene_distance, generator: as in `FrameLifter`.
 
@@ -245,9 +245,9 @@ class TemporalConvLifter(nn.Module):
         self.settings |= dict(root=root, scene_distance=scene_distance)
         self.joints, self.window = joints, window
         with seeded(generator):
-            self.inner = _convolution(2 * joints, width, 3, norm, dropout)
+            self.inner = _layer(3 * 2 * joints, width, norm, dropout)
             self.blocks = nn.ModuleList(
-                nn.Sequential(_convolution(width, width, 3, norm, dropout), _convolution(width, width, 1, norm, dropout))
+                nn.Sequential(_layer(3 * width, width, norm, dropout), _layer(width, width, norm, dropout))
                 for _ in range(blocks)
             )
             self.outer = RootAnchoredHead(width, joints, root, scene_distance)
@@ -257,24 +257,12 @@ class TemporalConvLifter(nn.Module):
         check_joints(screen, self.joints)
         stretches, there = _stretches(screen)
         middle = _middle(screen, self.window)
-        hidden = self.inner(_held(stretches, there).flatten(2).transpose(1, 2))  # (N, width, window / 3)
+        hidden = self.inner(_held(stretches, there).reshape(-1, 3 * 2 * self.joints))
         for block in self.blocks:
-            hidden = hidden[..., 1::3] + block(hidden)
-        poses = self.outer(hidden.squeeze(-1))
+            triples = hidden.unflatten(0, (-1, 3))
+            hidden = triples[:, 1] + block(triples.flatten(1))
+        poses = self.outer(hidden)
         return _views_back(poses.where(there[:, middle, None, None], torch.nan), screen)
-
-
-def _convolution(inputs: int, outputs: int, frames: int, norm: str, dropout: float) -> nn.Sequential:
-    convolution = nn.Conv1d(inputs, outputs, frames, stride=frames)
-    normalise = nn.BatchNorm1d(outputs) if norm == "batch" else _ChannelNorm(outputs)
-    return nn.Sequential(convolution, normalise, nn.ReLU(), nn.Dropout(dropout))
-
-
-class _ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of (N, channels, T)."""
-
-    def forward(self, signal: Tensor) -> Tensor:
-        return super().forward(signal.transpose(1, 2)).transpose(1, 2)
 
 
 def _stretches(screen):
