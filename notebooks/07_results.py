@@ -162,7 +162,7 @@ Markdown(
 ours = {
     "with 3D labels": ("supervised-ours", frame),
     "no labels": ("label_free-ours", frame),
-    "+ transformer over time": ("sequence-ours", "1 view, 27 frames"),
+    "+ transformer over time": ("sequence-ours", "1 view, 9 frames"),
     "+ convolution over time": (
         "temporal_convolution-ours",
         "1 view, 27 frames",
