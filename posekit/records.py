@@ -27,7 +27,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Record:
-    """What one run gave. See `book/records.md` for the fields."""
+    """What one run gave. See `book/rerun.md` for the fields."""
 
     experiment: dict[str, Any]
     metrics_mm: dict[str, float]
