@@ -323,5 +323,7 @@ batch = train.views().windows(around[half : half + 200])
 blind = batch.screen.clone()
 blind[:, half] = blind[:, half - 1]
 with torch.no_grad():
-    moved = (convolution(blind) - convolution(batch.screen)).norm(dim=-1).mean()
+    moved = (
+        (convolution(blind) - convolution(batch.screen)).norm(dim=-1).mean()
+    )
 f"{1000 * moved:.1f} mm"

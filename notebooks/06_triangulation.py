@@ -166,8 +166,9 @@ elsewhere = torch.rand(test.pixels.shape, generator=source) * torch.tensor(
 spoilt = test.pixels.where(~hit.unsqueeze(-1), elsewhere)
 
 # %% [markdown]
-# The robust way lets every pair of views propose a point and counts which views agree with it.
-# The point with the most votes is computed anew from its voters alone. This is the idea of RANSAC {cite}`fischler1981random`.
+# The robust way lets every pair of views propose a point, and asks all views how far off it is.
+# A view far off counts as a blunder, however far. The proposal with the least disagreement wins, and the point is computed anew from the views that agree.
+# This is the idea of RANSAC {cite}`fischler1981random`, with distances counted up to a limit {cite}`torr2000mlesac`.
 
 # %%
 plain = triangulate(spoilt, cameras)
@@ -235,7 +236,7 @@ Markdown(
 # - Triangulation is a few linear equations a joint. It needs calibrated views at test, and no training.
 # - With exact 2D poses it is exact. The report's adaptation has the same inputs and is not.
 # - The wrong lens costs more than a millimetre, which nobody notices beside a lifter's error.
-# - With noise the error grows; with blunders one has to vote.
+# - With noise the error grows; with blunders one has to leave views out.
 #
 # A lifter earns its keep elsewhere: from one view, or without calibration, and perhaps from very noisy views.
 # [](07_results) has the measurements.
