@@ -11,6 +11,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+from posebook import library
 from posebook.figure import FIGURE_CLASS
 
 ASSETS = Path(__file__).parent / "assets"
@@ -21,6 +22,7 @@ PLOTLY = f"{VENDOR}/plotly.min.js"
 
 def setup(app):
     """Sphinx's entry point."""
+    library.setup(app)
     app.connect("config-inited", _configure)
     app.connect("html-page-context", _page_scripts)
     app.connect("build-finished", _copy_vendor)
