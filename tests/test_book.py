@@ -79,6 +79,11 @@ def test_every_figure_of_every_executed_notebook_is_on_its_page(site, pages):
     assert counted > 5
 
 
+def test_no_page_holds_a_control_without_a_kernel(pages):
+    for path in pages:
+        assert "application/vnd.jupyter.widget" not in path.read_text(), path
+
+
 def test_every_figure_says_what_it_shows(pages):
     for path, page in pages.items():
         for spec in page.specs:
