@@ -79,6 +79,12 @@ def test_every_figure_of_every_executed_notebook_is_on_its_page(site, pages):
     assert counted > 5
 
 
+def test_every_chapter_fits_in_a_free_container(site):
+    """Binder gives two gigabytes to Jupyter and all its kernels. The build ran the chapters as readers do."""
+    (note,) = (site.parent / ".jupyter_cache").glob("*/peak_memory_mb.txt")
+    assert 100 < int(note.read_text()) < 1500  # under a hundred no chapter can have run
+
+
 def test_no_page_holds_a_control_without_a_kernel(pages):
     for path in pages:
         assert "application/vnd.jupyter.widget" not in path.read_text(), path
