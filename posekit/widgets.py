@@ -22,7 +22,7 @@ from posekit.training import lift_dataset, quiet
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 
 Method = nn.Module | Callable[[MultiViewDataset], Float[Tensor, "F V J 3"]]
-"""A lifter, or a function of a dataset: poses in each view's camera frame, metres."""
+"""A lifter, or a function of a dataset that gives poses in each view's camera frame, metres."""
 
 
 class LiftExplorer:
@@ -81,7 +81,7 @@ class LiftExplorer:
     @cached_property
     def controls(self) -> dict[str, ipywidgets.ValueWidget]:
         """The menus and sliders, by the name of `figure`'s argument."""
-        clips = [(f"{clip.subject} {clip.action} {clip.name}", index) for index, clip in enumerate(self.dataset.clips)]
+        clips = [(f"{clip.subject}, {clip.name}", index) for index, clip in enumerate(self.dataset.clips)]
         views = [(name, index) for index, name in enumerate(self.dataset.view_names)]
         last = len(self.dataset.clips[0]) - 1
         controls = dict(

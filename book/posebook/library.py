@@ -2,7 +2,7 @@
 
 import re
 
-FOREIGN = [("py:.*", r"Tensor|(collections|jaxtyping|numpy|pathlib|plotly|torch)\..*")]
+FOREIGN = [("py:.*", r"Tensor|(collections|ipywidgets|jaxtyping|numpy|pathlib|plotly|torch)\..*")]
 """Other libraries' names: their documentation lies elsewhere, and a build asks nothing of the net."""
 
 
