@@ -25,7 +25,7 @@ class RootAnchoredHead(nn.Module):
 
     Args:
         width: of the features.
-        joints: J.
+        joints: number of joints, J.
         root: "positive": the first row is the root's ray (x / z, y / z) and the logarithm of its depth over
             `scene_distance`, so the depth is positive by construction. The layer starts at zero: the first guess is
             a point in the middle of the view at `scene_distance`, in front of every camera of a ring. "free": as
@@ -62,7 +62,7 @@ class FrameLifter(nn.Module):
     other joints relative to it.
 
     Args:
-        joints: J.
+        joints: number of joints, J.
         width: of the hidden layers (1024 reproduces the report, whose text says 512).
         blocks: number of residual blocks.
         dropout: probability of dropping a hidden unit in train mode.
@@ -136,7 +136,7 @@ class SequenceLifter(nn.Module):
     Frames without any joint (padding) are not attended to and stay NaN.
 
     Args:
-        joints: J.
+        joints: number of joints, J.
         width: of the embedding.
         heads, layers: of the encoder.
         feedforward: hidden units of the encoder's layers; default twice the width. The report has torch's 2048.
@@ -213,7 +213,7 @@ class TemporalConvLifter(nn.Module):
     compute only what the middle frame's pose depends on. Where a clip begins or ends, its first or last pose is held.
 
     Args:
-        joints: J.
+        joints: number of joints, J.
         width: channels.
         dropout: after every layer.
         norm: "batch" as in VideoPose3D, or "layer".

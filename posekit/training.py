@@ -189,7 +189,7 @@ class _State:
 
 
 def quiet() -> bool:
-    """No progress bars where the book is built: the environment says POSEKIT_QUIET."""
+    """No progress bars and no controls where the book is built: the environment says POSEKIT_QUIET."""
     return bool(os.environ.get("POSEKIT_QUIET"))
 
 

@@ -7,11 +7,14 @@ executed chapters honest: the stock cache does not see changes in posekit.
 import hashlib
 import os
 import platform
+import resource
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+from posebook import library
 from posebook.figure import FIGURE_CLASS
+from posekit.records import peak_memory_mb
 
 ASSETS = Path(__file__).parent / "assets"
 VENDOR = "vendor"
@@ -21,9 +24,11 @@ PLOTLY = f"{VENDOR}/plotly.min.js"
 
 def setup(app):
     """Sphinx's entry point."""
+    library.setup(app)
     app.connect("config-inited", _configure)
     app.connect("html-page-context", _page_scripts)
     app.connect("build-finished", _copy_vendor)
+    app.connect("build-finished", _note_peak_memory)
     app.add_css_file("posebook.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -60,6 +65,14 @@ def _page_scripts(app, pagename, templatename, context, doctree):
     context["script_files"][:] = kept
     if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
         app.add_js_file("posebook-figures.js", loading_method="defer", **{"data-plotly": PLOTLY})
+
+
+def _note_peak_memory(app, error):
+    """Beside the cached chapters, the memory of the hungriest kernel over all builds that filled the cache."""
+    note = Path(app.config.nb_execution_cache_path) / "peak_memory_mb.txt"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    before = int(note.read_text()) if note.exists() else 0
+    note.write_text(str(max(before, peak_memory_mb(resource.RUSAGE_CHILDREN))))
 
 
 def _copy_vendor(app, error):
