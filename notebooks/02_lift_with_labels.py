@@ -99,6 +99,9 @@ def layer(inputs, outputs, dropout):
 # %% [markdown]
 # The network takes the 15 × 2 numbers of a 2D pose up to `width` numbers,
 # runs them through residual blocks {cite}`he2016resnet` of two layers each, and takes them down to 15 × 3.
+#
+# ![The lifter: a 2D pose goes through one layer, two residual blocks of two layers with a skip around each, and a linear map, to a 3D pose.](../book/images/network.svg)
+#
 
 
 # %%

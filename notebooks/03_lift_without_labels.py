@@ -85,6 +85,8 @@ list(views.__dataclass_fields__), views.screen.shape
 # %% [markdown]
 # ## Rotate, project, compare
 #
+# ![Three views of one moment are lifted by the same network to three 3D poses. Each is rotated, moved and projected into all three cameras: nine reprojections. In each camera they must agree with each other and with what it saw.](../book/images/procedure.svg)
+#
 # Let a lifter guess a 3D pose from camera C1's picture.
 # This one has been trained for a moment only, so its guesses are poor.
 
