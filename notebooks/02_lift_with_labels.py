@@ -101,7 +101,6 @@ def layer(inputs, outputs, dropout):
 # runs them through residual blocks {cite}`he2016resnet` of two layers each, and takes them down to 15 × 3.
 #
 # ![The lifter: a 2D pose goes through one layer, two residual blocks of two layers with a skip around each, and a linear map, to a 3D pose.](../book/images/network.svg)
-#
 
 
 # %%

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from math import pi
 
 import torch
-from roma import rotvec_to_rotmat
 from torch import Tensor
 
+from posekit.datasets.kinematics import axis, beside, heading_axis, rotation, two_bone, within_reach
 from posekit.skeleton import HUMANEVA_15
 
 GRAVITY = 9.81
@@ -120,34 +120,34 @@ def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, source: to
     position, heading = path(distance(phase))
     lean_in = path.side * torch.atan(torch.tensor(speed**2 / (path.radius * GRAVITY)))  # balances the turn
     stance_middle = phase - gait.stance / 2
-    up, left = _axis(2), _heading_axis(heading, 1)
+    up, left = axis(2), heading_axis(heading, 1)
     sway = gait.sway * torch.cos(2 * pi * stance_middle)
     bob = gait.bob * torch.cos(4 * pi * stance_middle)
     standing = body.thigh + body.shank
     ground = position + sway[:, None] * left
 
     turn = gait.pelvis_turn * torch.cos(2 * pi * phase)  # the hip of the leading leg goes forward
-    pelvis_frame = _rotation(up, heading - turn) @ _rotation(_axis(0), -lean_in)
+    pelvis_frame = rotation(up, heading - turn) @ rotation(axis(0), -lean_in)
     track = -(standing * torch.sin(lean_in)).item()  # leaning in, the feet run outside the pelvis
     ankles, flat, foot_forward = _feet(body, gait, path, distance, phase, track)
-    hips_flat = _beside(ground, pelvis_frame, body.hip_width)
+    hips_flat = beside(ground, pelvis_frame, body.hip_width)
     height = bob + _highest(hips_flat - ankles, bob, gait.reach * standing, round(gait.settle * frame_rate / 2))
     pelvis = ground + height[:, None] * up
 
     wobble = _wobble(source, t, 4)
     trunk_frame = (
-        _rotation(up, heading) @ _rotation(_axis(0), -lean_in * 0.9) @ _rotation(_axis(1), gait.trunk_lean + 0.03 * wobble[0])
+        rotation(up, heading) @ rotation(axis(0), -lean_in * 0.9) @ rotation(axis(1), gait.trunk_lean + 0.03 * wobble[0])
     )
-    shoulder_frame = trunk_frame @ _rotation(up, gait.shoulder_turn * torch.cos(2 * pi * (phase - 0.03)) + 0.03 * wobble[1])
+    shoulder_frame = trunk_frame @ rotation(up, gait.shoulder_turn * torch.cos(2 * pi * (phase - 0.03)) + 0.03 * wobble[1])
     swing = torch.stack([torch.cos(2 * pi * (phase - 0.03)), -torch.cos(2 * pi * (phase - 0.03))], dim=-1)
     swing = swing * (1 + 0.12 * wobble[2].unsqueeze(-1))
     flexion = gait.arm_rest - gait.arm_swing * swing  # the arm swings against its leg
     elbow = gait.elbow_rest - gait.elbow_swing * swing
-    hips = _beside(pelvis, pelvis_frame, body.hip_width)
-    knees = two_bone(hips, ankles, body.thigh, body.shank, _heading_axis(heading, 0)[:, None] + foot_forward)
+    hips = beside(pelvis, pelvis_frame, body.hip_width)
+    knees = two_bone(hips, ankles, body.thigh, body.shank, heading_axis(heading, 0)[:, None] + foot_forward)
     thorax = pelvis + body.trunk * trunk_frame[..., 2]
-    head_frame = _rotation(up, heading + 0.12 * wobble[3]) @ _rotation(_axis(1), 0.5 * gait.trunk_lean + 0.1 + 0.03 * wobble[1])
-    shoulders = _beside(thorax, shoulder_frame, body.shoulder_width)
+    head_frame = rotation(up, heading + 0.12 * wobble[3]) @ rotation(axis(1), 0.5 * gait.trunk_lean + 0.1 + 0.03 * wobble[1])
+    shoulders = beside(thorax, shoulder_frame, body.shoulder_width)
     elbows, wrists = _arms(body, shoulder_frame, shoulders, flexion, elbow)
     head = thorax + body.head * head_frame[..., 2]
     return Motion(_assemble(pelvis, thorax, shoulders, elbows, wrists, hips, knees, ankles, head), flat)
@@ -160,36 +160,36 @@ def box(body: Body, seconds: float, frame_rate: float, source: torch.Generator) 
     heading = _uniform(source, -1.0, 1.0) + 0.10 * _wobble(source, t, 1)[0]
     place = torch.stack([_uniform(source, -0.4, 0.4), _uniform(source, -0.4, 0.4), torch.tensor(0.0)]).double()
     facing = heading[:1]
-    stance = _rotation(_axis(2), facing)[0]
+    stance = rotation(axis(2), facing)[0]
     ankles = place + torch.tensor([[0.20 * scale, 0.13 * scale, 0.0], [-0.22 * scale, -0.13 * scale, 0.0]]).double() @ stance.mT
-    ankles = ankles + torch.tensor([body.ankle_height, body.ankle_height + 0.035]).double()[:, None] * _axis(2)  # rear heel up
+    ankles = ankles + torch.tensor([body.ankle_height, body.ankle_height + 0.035]).double()[:, None] * axis(2)  # rear heel up
     ankles = ankles.expand(len(t), 2, 3)
 
     jab, cross = _punches(source, t)  # extension of the left and the right hand, 0 guard to 1
-    up, wobble = _axis(2), _wobble(source, t, 5)
+    up, wobble = axis(2), _wobble(source, t, 5)
     turn = -0.55 - 0.22 * jab + 0.75 * cross  # shoulders: half sideways, into each punch
     shift = torch.stack([0.035 * wobble[1] + 0.05 * (jab + cross), 0.03 * wobble[2], torch.zeros_like(t)], dim=-1)
     bounce = 0.012 * torch.cos(2 * pi * (1.6 * t + _uniform(source, 0, 1)))
     height = 0.90 * (body.thigh + body.shank) + body.ankle_height + bounce - 0.02 * cross
     pelvis = place + shift @ stance.mT + height[:, None] * up
-    pelvis_frame = _rotation(up, heading + 0.55 * turn)
-    trunk_frame = _rotation(up, heading + turn) @ _rotation(_axis(1), 0.20 + 0.06 * (jab + cross) + 0.03 * wobble[3])
-    hips = _beside(pelvis, pelvis_frame, body.hip_width)
-    knees = two_bone(hips, ankles, body.thigh, body.shank, _heading_axis(heading - 0.3, 0)[:, None].expand(-1, 2, 3))
+    pelvis_frame = rotation(up, heading + 0.55 * turn)
+    trunk_frame = rotation(up, heading + turn) @ rotation(axis(1), 0.20 + 0.06 * (jab + cross) + 0.03 * wobble[3])
+    hips = beside(pelvis, pelvis_frame, body.hip_width)
+    knees = two_bone(hips, ankles, body.thigh, body.shank, heading_axis(heading - 0.3, 0)[:, None].expand(-1, 2, 3))
     thorax = pelvis + body.trunk * trunk_frame[..., 2]
-    shoulders = _beside(thorax, trunk_frame, body.shoulder_width)
+    shoulders = beside(thorax, trunk_frame, body.shoulder_width)
 
     arm = body.upper_arm + body.forearm
-    ahead = _rotation(up, heading)
+    ahead = rotation(up, heading)
     chin = thorax + 0.20 * body.head * up + 0.46 * arm * ahead[..., 0]
     target = thorax + 0.35 * body.head * up + 1.6 * arm * ahead[..., 0]  # an opponent's face, out of reach
     guard = torch.stack([chin + s * 0.13 * arm * ahead[..., 1] for s in (1, -1)], dim=1)
     extension = torch.stack([jab, cross], dim=-1).unsqueeze(-1)
     outstretched = shoulders + 0.985 * arm * torch.nn.functional.normalize(target[:, None] - shoulders, dim=-1)
-    wrists = _within_reach(shoulders, guard + extension * (outstretched - guard), 0.985 * arm)
+    wrists = within_reach(shoulders, guard + extension * (outstretched - guard), 0.985 * arm)
     elbow_side = torch.stack([s * trunk_frame[..., 1] for s in (1, -1)], dim=1)
     elbows = two_bone(shoulders, wrists, body.upper_arm, body.forearm, 0.55 * elbow_side - up - 0.2 * ahead[..., None, :, 0])
-    head_frame = ahead @ _rotation(_axis(1), 0.30 + 0.05 * wobble[4])
+    head_frame = ahead @ rotation(axis(1), 0.30 + 0.05 * wobble[4])
     head = thorax + body.head * head_frame[..., 2]
     flat = torch.ones(len(t), 2, dtype=torch.bool)
     return Motion(_assemble(pelvis, thorax, shoulders, elbows, wrists, hips, knees, ankles, head), flat)
@@ -244,9 +244,9 @@ def _foot(body, gait, path, distance, phase, track, side):
         """The ankle at moment u of a stance, and its footprint's forward. The body passes over the print at `gait.over`."""
         local = _rolling_ankle(body, gait, u)
         point, heading = path(distance(cycle + lag + gait.over))
-        forward, left = _heading_axis(heading, 0), _heading_axis(heading, 1)
+        forward, left = heading_axis(heading, 0), heading_axis(heading, 1)
         sideways = track + (0.5 - side) * gait.step_width
-        return point + sideways * left + local[..., :1] * forward + local[..., 1:] * _axis(2), forward
+        return point + sideways * left + local[..., :1] * forward + local[..., 1:] * axis(2), forward
 
     stance, forward = on_print(cycle, u.clamp(max=gait.stance))
     # Swing: a cubic from toe off to the next heel strike that matches the ankle's velocity at both ends.
@@ -259,7 +259,7 @@ def _foot(body, gait, path, distance, phase, track, side):
     swing = (
         (2 * s**3 - 3 * s**2 + 1) * toe_off + (s**3 - 2 * s**2 + s) * velocity_in
         + (3 * s**2 - 2 * s**3) * strike + (s**3 - s**2) * velocity_out
-        + gait.lift * 28.935 * s**2 * (1 - s) ** 3 * _axis(2)  # peak 1 at s = 0.4
+        + gait.lift * 28.935 * s**2 * (1 - s) ** 3 * axis(2)  # peak 1 at s = 0.4
     )  # fmt: skip
     ankle = torch.where((u < gait.stance).unsqueeze(-1), stance, swing)
     return ankle, (u >= gait.flat_from) & (u < gait.flat_to), forward + _smooth(s) * (next_forward - forward)
@@ -292,34 +292,12 @@ def _highest(hips_over_ankles: Tensor, bob: Tensor, reach: float, half: int) -> 
     return (lowest.unfold(0, 2 * half + 1, 1) * window).sum(-1) / window.sum()
 
 
-def two_bone(start: Tensor, end: Tensor, first: float, second: float, towards: Tensor) -> Tensor:
-    """The middle joint of two bones from `start` to `end`, bent towards a direction. All (..., 3).
-
-    Raises:
-        ValueError: if an end is out of reach.
-    """
-    line = end - start
-    length = line.norm(dim=-1, keepdim=True)
-    if (length > first + second).any() or (length < abs(first - second)).any():
-        raise ValueError(f"an end is {length.max():.3f} m away, out of reach of bones of {first:.3f} and {second:.3f} m")
-    along = line / length
-    offset = (first**2 - second**2 + length**2) / (2 * length)
-    bend = torch.nn.functional.normalize(towards - (towards * along).sum(-1, keepdim=True) * along, dim=-1)
-    return start + offset * along + (first**2 - offset**2).clamp(min=0).sqrt() * bend
-
-
-def _within_reach(start, end, reach):
-    line = end - start
-    length = line.norm(dim=-1, keepdim=True)
-    return start + line * (reach / length).clamp(max=1)
-
-
 def _arms(body, frame, shoulders, flexion, elbow):
     """Elbows and wrists (F, 2, 3) from shoulder and elbow flexion (F, 2): positive is forward."""
     frame = frame[:, None]
     outward = torch.tensor([1.0, -1.0], dtype=torch.float64) * 0.14
-    upper = frame @ _rotation(_axis(0), outward.expand_as(flexion)) @ _rotation(_axis(1), -flexion)
-    fore = upper @ _rotation(_axis(2), -outward.expand_as(flexion) * 2) @ _rotation(_axis(1), -elbow)
+    upper = frame @ rotation(axis(0), outward.expand_as(flexion)) @ rotation(axis(1), -flexion)
+    fore = upper @ rotation(axis(2), -outward.expand_as(flexion) * 2) @ rotation(axis(1), -elbow)
     elbows = shoulders - body.upper_arm * upper[..., 2]
     return elbows, elbows - body.forearm * fore[..., 2]
 
@@ -347,26 +325,6 @@ def _assemble(pelvis, thorax, shoulders, elbows, wrists, hips, knees, ankles, he
     joints = torch.cat([pelvis[:, None], thorax[:, None], left, right, left_leg, right_leg, head[:, None]], dim=1)
     assert joints.shape[1] == len(HUMANEVA_15)
     return joints
-
-
-def _beside(middle: Tensor, frame: Tensor, half: float) -> Tensor:
-    """The left and the right point (F, 2, 3) half a width off the middle, in a body frame (x forward, y left, z up)."""
-    offsets = torch.tensor([[0.0, half, 0.0], [0.0, -half, 0.0]], dtype=torch.float64)
-    return middle[:, None] + (frame @ offsets.mT).mT
-
-
-def _axis(index: int) -> Tensor:
-    return torch.eye(3, dtype=torch.float64)[index]
-
-
-def _rotation(axis: Tensor, angle: Tensor | float) -> Tensor:
-    return rotvec_to_rotmat(torch.as_tensor(angle, dtype=torch.float64).unsqueeze(-1) * axis)
-
-
-def _heading_axis(heading: Tensor, index: int) -> Tensor:
-    """Forward (0) or left (1) on the ground for headings in radians from world x."""
-    heading = heading + index * pi / 2
-    return torch.stack([heading.cos(), heading.sin(), torch.zeros_like(heading)], dim=-1)
 
 
 def _uniform(source, low, high):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from posekit.datasets.humaneva import humaneva_cameras
-from posekit.datasets.motion import two_bone
+from posekit.datasets.kinematics import two_bone
 from posekit.datasets.synthetic import BODIES, make_synthetic, perform
 from posekit.random import generator
 from posekit.skeleton import HUMANEVA_15
