@@ -181,6 +181,7 @@
   }
 
   // ---- the page ----
+  const capital = (text) => text[0].toUpperCase() + text.slice(1);
   const metres = (value) => `${value.toFixed(2)} m`;
 
   function depthInWords(camera, joint, view) {
@@ -245,7 +246,7 @@
       show3d(world, untouched ? truth_world : null);
       otherViews().forEach((other, k) => others[k].draw(views[other], untouched ? pixels[other] : null));
       manifest.joints.forEach((_, k) => edit.describe(k, depthInWords(camera, k, manifest.views[view])));
-      const words = (k) => `${manifest.joints[k]}: ${depthInWords(camera, k, manifest.views[view])}.`;
+      const words = (k) => `${capital(manifest.joints[k])}: ${depthInWords(camera, k, manifest.views[view])}.`;
       status.textContent = untouched ? `Nothing moved yet; the truth is grey. ${words(0)}` : words(joint);
     }
 
