@@ -25,12 +25,9 @@ class TryIt(SphinxDirective):
         folder = prepared(Path(self.env.srcdir))
         self.env.note_dependency(str(folder / "manifest.json"))
         figure = json.loads((folder / "figure.json").read_text())
-        return [
-            _html("<noscript>"),
-            *self.parse_content_to_nodes(),
-            _html("</noscript>"),
-            _html(f'<div class="{TRYIT_CLASS}">{figure_html(figure)}</div>'),
-        ]
+        opening, closing = f'<div class="{TRYIT_CLASS}">', "</div>"
+        for_few = nodes.container("", *self.parse_content_to_nodes(), classes=["pk-without-script"])
+        return [_html(opening), for_few, _html(figure_html(figure)), _html(closing)]
 
 
 def _html(text: str) -> nodes.raw:

@@ -281,5 +281,8 @@
     },
     { rootMargin: "300px" },
   );
-  document.querySelectorAll(".pk-tryit").forEach((place) => watcher.observe(place));
+  document.querySelectorAll(".pk-tryit").forEach((place) => {
+    place.querySelector(".pk-without-script").remove();
+    watcher.observe(place);
+  });
 })();
