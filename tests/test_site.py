@@ -53,6 +53,13 @@ def test_everyone_can_use_the_page(opened):
 
 
 @on_a_desktop
+def test_every_icon_is_drawn(opened):
+    icons = opened.page.query_selector_all(".svg-inline--fa, i[class*='fa-']")
+    assert len(icons) > 10
+    assert not [icon.get_attribute("class") for icon in icons if not icon.query_selector(":scope > path")]
+
+
+@on_a_desktop
 def test_scripts_are_light_and_plotly_comes_with_figures_only(opened, site):
     files = {site / urlsplit(url).path.lstrip("/") for url in opened.scripts}
     assert sum(len(gzip.compress(file.read_bytes())) for file in files) < 2_000_000

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
+from posebook.icons import cut_icons
 from posebook.tryit_page import TRYIT_CLASS, TryIt, copy_files, prepared
 
 ASSETS = Path(__file__).parent / "assets"
 VENDOR = "vendor"
+ICONS = "scripts/fontawesome.js"
 MATHJAX = f"{VENDOR}/mathjax/tex-mml-chtml.js"
 PLOTLY = f"{VENDOR}/plotly.min.js"
 
@@ -82,6 +84,8 @@ def _copy_vendor(app, error):
     copy_files(Path(app.srcdir), static)
     plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
     _copy(plotly, static / PLOTLY)
+    theme = Path(find_spec("pydata_sphinx_theme").origin).parent / "theme" / "pydata_sphinx_theme" / "static"
+    (static / ICONS).write_text(cut_icons(theme / ICONS, static.parent))
     mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
     _copy(mathjax / "tex-mml-chtml.js", static / MATHJAX)
     fonts = "output/chtml/fonts/woff-v2"

@@ -23,7 +23,8 @@ class TryIt(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The place that `tryit.js` fills, with the figure of the first example in it."""
         folder = prepared(Path(self.env.srcdir))
-        self.env.note_dependency(str(folder / "manifest.json"))
+        for file in (folder / "manifest.json", __file__):
+            self.env.note_dependency(str(file))
         figure = json.loads((folder / "figure.json").read_text())
         opening, closing = f'<div class="{TRYIT_CLASS}">', "</div>"
         for_few = nodes.container("", *self.parse_content_to_nodes(), classes=["pk-without-script"])
