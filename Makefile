@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit bench reproduce notebooks clean
+.PHONY: help book test lint unit bench reproduce notebooks linkcheck clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,11 @@ bench: $(INSTALLED) ## speed and memory, as ratios measured in one run
 reproduce: $(INSTALLED) ## rerun recorded runs that are missing: make reproduce ROWS="label_free*" JOBS=2
 	$(BIN)/python book/reproduce.py --jobs $(or $(JOBS),1) --threads $(or $(THREADS),0) --models _build/models $(ROWS)
 
-notebooks: $(INSTALLED) ## write every notebooks/*.ipynb anew from its .py
-	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
+notebooks: $(INSTALLED) ## bring every notebooks/*.ipynb up to its .py
+	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
+
+linkcheck: $(INSTALLED) ## ask every web address in the book whether it is still there
+	$(BIN)/jupyter-book build . --builder linkcheck
 
 clean: ## remove what was built (the installation stays)
 	rm -rf _build

@@ -44,13 +44,9 @@ class Run(NamedTuple):
         return self.record.exists() and load_record(self.record).experiment == asdict(self.experiment)
 
     def command(self, *options: str) -> list[str]:
-        """The papermill command that makes the record; only parameters that differ from the defaults are given."""
-        default = asdict(Experiment())
-        command = ["papermill", "notebooks/experiment.ipynb", "-", "-k", "python3", "--no-progress-bar"]
-        for key, value in asdict(self.experiment).items():
-            if value != default[key]:
-                command += ["-p", key, str(value)]
-        return [*command, "-p", "results_dir", "book/results", "-p", "name", self.name, *options]
+        """The papermill command that makes the record."""
+        place = ["-p", "results_dir", "book/results", "-p", "name", self.name]
+        return [*self.experiment.command(out="-"), "--no-progress-bar", *place, *options]
 
 
 def read_runs(path: Path = RESULTS / "runs.yml") -> list[Run]:
@@ -99,8 +95,14 @@ def main() -> int:
         return 0
 
     def execute(run: Run) -> bool:
-        run.record.unlink(missing_ok=True)  # recorded with other settings
+        aside = run.record.with_suffix(".replaced")  # a record of other settings is kept until the new one is there
+        if run.record.exists():
+            run.record.replace(aside)
         done = subprocess.run(run.command(*options), cwd=ROOT, env=_environment(asked.threads), capture_output=True, text=True)
+        if run.record.exists():
+            aside.unlink(missing_ok=True)
+        elif aside.exists():
+            aside.replace(run.record)
         words = "failed\n" + done.stderr[-2000:] if done.returncode else f"{load_record(run.record).metrics_mm}"
         print(f"{run.name}, seed {run.experiment.seed}: {words}", flush=True)
         return done.returncode == 0

@@ -26,6 +26,21 @@
 #
 # **Time.** 15 minutes to read, seconds to run.
 
+# %% tags=["remove-cell"]
+# Google Colab comes without posekit and the recorded runs. Elsewhere: nothing.
+from importlib.util import find_spec
+
+if find_spec("google") and find_spec("google.colab"):
+    from google.colab.output import enable_custom_widget_manager
+
+    enable_custom_widget_manager()
+    shell = get_ipython()
+    shell.system(
+        "git clone -q https://github.com/posekit/posekit /content/book"
+    )
+    shell.run_line_magic("pip", "install -q /content/book")
+    shell.run_line_magic("cd", "-q /content/book/notebooks")
+
 # %%
 import torch
 

@@ -26,6 +26,21 @@
 #
 # **Time.** 15 minutes to read, about half a minute to run.
 
+# %% tags=["remove-cell"]
+# Google Colab comes without posekit and the recorded runs. Elsewhere: nothing.
+from importlib.util import find_spec
+
+if find_spec("google") and find_spec("google.colab"):
+    from google.colab.output import enable_custom_widget_manager
+
+    enable_custom_widget_manager()
+    shell = get_ipython()
+    shell.system(
+        "git clone -q https://github.com/posekit/posekit /content/book"
+    )
+    shell.run_line_magic("pip", "install -q /content/book")
+    shell.run_line_magic("cd", "-q /content/book/notebooks")
+
 # %%
 import torch
 from IPython.display import Markdown
@@ -84,6 +99,9 @@ def layer(inputs, outputs, dropout):
 # %% [markdown]
 # The network takes the 15 × 2 numbers of a 2D pose up to `width` numbers,
 # runs them through residual blocks {cite}`he2016resnet` of two layers each, and takes them down to 15 × 3.
+#
+# ![The lifter: a 2D pose goes through one layer, two residual blocks of two layers with a skip around each, and a linear map, to a 3D pose.](../book/images/network.svg)
+#
 
 
 # %%

@@ -26,6 +26,21 @@
 #
 # **Time.** 20 minutes to read, about a minute to run.
 
+# %% tags=["remove-cell"]
+# Google Colab comes without posekit and the recorded runs. Elsewhere: nothing.
+from importlib.util import find_spec
+
+if find_spec("google") and find_spec("google.colab"):
+    from google.colab.output import enable_custom_widget_manager
+
+    enable_custom_widget_manager()
+    shell = get_ipython()
+    shell.system(
+        "git clone -q https://github.com/posekit/posekit /content/book"
+    )
+    shell.run_line_magic("pip", "install -q /content/book")
+    shell.run_line_magic("cd", "-q /content/book/notebooks")
+
 # %%
 from dataclasses import replace
 from functools import partial
@@ -44,6 +59,8 @@ from posekit.losses import label_free_loss, multiview_loss, reprojections
 from posekit.random import generator
 from posekit.records import in_words, recorded, report_table, table
 from posekit.training import evaluate, fit, lift
+from posekit.triangulation import triangulate
+from posekit.widgets import LiftExplorer
 
 # %% tags=["parameters"]
 width = 256  # hidden units a layer; the report's network has 1024
@@ -67,6 +84,8 @@ list(views.__dataclass_fields__), views.screen.shape
 
 # %% [markdown]
 # ## Rotate, project, compare
+#
+# ![Three views of one moment are lifted by the same network to three 3D poses. Each is rotated, moved and projected into all three cameras: nine reprojections. In each camera they must agree with each other and with what it saw.](../book/images/procedure.svg)
 #
 # Let a lifter guess a 3D pose from camera C1's picture.
 # This one has been trained for a moment only, so its guesses are poor.
@@ -349,6 +368,34 @@ f"in front: {in_words(front)} mm; behind: {lost} of {len(behind)} never came rou
 
 # %% [markdown]
 # The report's own seed starts in front, so nobody noticed.
+#
+# ## With a live kernel
+#
+# In Binder, in Colab or in your own Jupyter the next cell has controls: choose clip, frame, view, method and 2D noise.
+# Whatever you change, the moment is lifted anew.
+# On a page without a kernel it is the figure of one moment.
+#
+# One of the methods is no network. It triangulates: it looks for the point where the rays of all three cameras meet.
+
+
+# %%
+def triangulated(dataset):
+    cameras = dataset.frame_cameras
+    points = triangulate(dataset.pixels, cameras, dataset.confidence).points
+    return cameras.world_to_camera(points.float().unsqueeze(1))
+
+
+methods = {
+    "label-free lifter": lifter,
+    "after one epoch": beginner,
+    "three views, triangulated": triangulated,
+}
+LiftExplorer(test, methods)
+
+# %% [markdown]
+# Without noise the triangulated person is the true one: three calibrated views of exact 2D say it all.
+# Add some pixels of noise and compare again, view by view.
+# The lifter sees one view only, and needs no calibration.
 #
 # ## What we saw
 #

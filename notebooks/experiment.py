@@ -20,6 +20,21 @@
 # papermill notebooks/experiment.ipynb out.ipynb -k python3 -p method supervised -p seed 1
 # ```
 
+# %% tags=["remove-cell"]
+# Google Colab comes without posekit and the recorded runs. Elsewhere: nothing.
+from importlib.util import find_spec
+
+if find_spec("google") and find_spec("google.colab"):
+    from google.colab.output import enable_custom_widget_manager
+
+    enable_custom_widget_manager()
+    shell = get_ipython()
+    shell.system(
+        "git clone -q https://github.com/posekit/posekit /content/book"
+    )
+    shell.run_line_magic("pip", "install -q /content/book")
+    shell.run_line_magic("cd", "-q /content/book/notebooks")
+
 # %%
 import torch
 
@@ -41,7 +56,7 @@ norm: str = "batch"  # batch, layer
 dropout: str = "0.0"  # probability, or "0.5->0.0" to switch it off half way
 switch: str = "both"  # what "->0.0" switches off: dropout, norm, both
 loss_terms: str = "own+cross+consistency"  # of the label-free loss
-window: int = 81  # frames a sequence lifter sees; 0 for whole clips
+window: int = 27  # frames a sequence lifter sees; 0 for whole clips
 positions: str = "sinusoid"  # how the transformer knows time: sinusoid, none
 epochs: int = 30  # passes over the training set
 batch_size: int = 128  # a step: moments, poses (supervised) or stretches

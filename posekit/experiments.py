@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from posekit.cameras import LENSES
 from posekit.datasets import DATASETS, load_dataset
 from posekit.lifters import NORMS, FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
-from posekit.losses import TERMS, label_free_loss, supervised_loss
+from posekit.losses import TERMS, label_free_loss, middle_frame_loss, supervised_loss
 from posekit.random import generator
 from posekit.records import Record, code_version, machine, make_record
 from posekit.sequences import LabelledPoses, MultiViewDataset, Views
@@ -24,6 +24,7 @@ from posekit.training import SCHEDULES, SWITCHES, Curve, adapt, evaluate, evalua
 from posekit.triangulation import refine, triangulate, triangulate_robustly
 
 METHODS = ("supervised", "label_free", "adaptation", "sequence", "temporal_convolution", "triangulation")
+SEQUENCE_METHODS = ("sequence", "temporal_convolution")
 PARAMETRISATIONS = ("sound", "published")
 TRIANGULATIONS = ("dlt", "midpoint", "refined", "robust")
 
@@ -50,7 +51,7 @@ class Experiment:
     dropout: str = _parameter("0.0", 'probability, or "0.5->0.0" to switch it off half way')
     switch: str = _parameter("both", 'what "->0.0" switches off: dropout, batch-norm statistics, or both', SWITCHES[1:])
     loss_terms: str = _parameter("+".join(TERMS), "terms of the label-free loss")
-    window: int = _parameter(81, "frames a sequence lifter sees; 0 for whole clips")
+    window: int = _parameter(27, "frames a sequence lifter sees; 0 for whole clips")
     positions: str = _parameter("sinusoid", "how the transformer knows time", ("sinusoid", "none"))
     epochs: int = _parameter(30, "passes over the training set")
     batch_size: int = _parameter(128, "samples a step: moments, poses (supervised) or stretches (sequences)")
@@ -97,6 +98,19 @@ class Experiment:
             return cls(**{f.name: _typed(f, parameters[f.name]) for f in fields(cls) if f.name in parameters})
         except ValueError as error:
             raise ValueError(f"{error}\nValid parameters:\n{cls.help()}") from None
+
+    def command(self, out: str = "out.ipynb") -> list[str]:
+        """The papermill command of this run, from the project's folder. Parameters left at their defaults are not named.
+
+        Args:
+            out: where the executed notebook goes; "-" for nowhere (standard output).
+        """
+        words = ["papermill", "notebooks/experiment.ipynb", out, "-k", "python3"]
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value != f.default:
+                words += ["-p", f.name, str(value)]
+        return words
 
     @classmethod
     def help(cls) -> str:
@@ -154,12 +168,12 @@ def make_lifter(experiment: Experiment, joints: int, source: torch.Generator) ->
         root="free" if experiment.parametrisation == "published" else "positive",
         generator=source,
     )
-    window = experiment.window or None
     if experiment.method == "sequence":
-        positions = experiment.positions == "sinusoid"
-        return SequenceLifter(joints, layers=experiment.blocks, positions=positions, window=window, **shared)
+        shared |= dict(positions=experiment.positions == "sinusoid", window=experiment.window or None)
+        feedforward = 2048 if experiment.parametrisation == "published" else None
+        return SequenceLifter(joints, layers=experiment.blocks, feedforward=feedforward, **shared)
     if experiment.method == "temporal_convolution":
-        return TemporalConvLifter(joints, window=window, **shared)
+        return TemporalConvLifter(joints, window=experiment.window, **shared)
     return FrameLifter(joints, blocks=experiment.blocks, **shared)
 
 
@@ -168,17 +182,22 @@ def make_loss(experiment: Experiment) -> Callable:
     if experiment.method == "supervised":
         return supervised_loss
     clamp = 1.0 if experiment.parametrisation == "published" else None
-    return partial(label_free_loss, clamp=clamp, terms=tuple(experiment.loss_terms.split("+")))
+    loss = middle_frame_loss if _sees_stretches(experiment) else label_free_loss
+    return partial(loss, clamp=clamp, terms=tuple(experiment.loss_terms.split("+")))
 
 
 def make_samples(experiment: Experiment, train: MultiViewDataset) -> Views | LabelledPoses:
-    """What training sees: poses with labels, moments, or stretches of moments overlapping by half."""
+    """What training sees: poses with labels, moments, moments with their surroundings, or whole clips."""
     if experiment.method == "supervised":
         return train.labelled_poses()
-    if experiment.method in ("sequence", "temporal_convolution"):
-        window = experiment.window or None
-        return train.views().windows(train.frame_windows(window, window and max(1, window // 2)))
-    return train.views()
+    if experiment.method not in SEQUENCE_METHODS:
+        return train.views()
+    frames = train.surrounding_frames(experiment.window) if _sees_stretches(experiment) else train.clip_frames()
+    return train.views().windows(frames)
+
+
+def _sees_stretches(experiment: Experiment) -> bool:
+    return experiment.method in SEQUENCE_METHODS and experiment.window > 0
 
 
 def run(

@@ -274,6 +274,36 @@ def comparison_figure(
     return show(panels, alt, frame_rate=frame_rate, **options)
 
 
+def lifting_figure(
+    pixels: Tensor,
+    lifted_world: Tensor,
+    truth_world: Tensor,
+    camera: Cameras,
+    skeleton: Skeleton,
+    titles: tuple[str, str] = ("seen", "lifted"),
+    **options,
+) -> go.Figure:
+    """One moment: what one camera saw, and the pose made of it, each over the truth in grey.
+
+    Args:
+        pixels: 2D joints (J, 2) in the camera's image.
+        lifted_world, truth_world: (J, 3), world metres.
+        camera: without leading axes.
+        titles: of the image and of the 3D panel.
+    """
+    truth, lifted = _still(truth_world), _still(lifted_world)
+    image = [
+        Layer(_still(camera.world_to_pixels(truth_world)), skeleton, ghost=True),
+        Layer(_still(pixels), skeleton),
+    ]
+    person = [Layer(_follow(truth, truth), skeleton, ghost=True), Layer(_follow(lifted, truth), skeleton)]
+    panels = [Panel(titles[0], image, image_size=tuple(camera.image_size_px.tolist())), Panel(titles[1], person)]
+    alt = (
+        f"Left, {titles[0]}: a 2D pose in an image. Right, {titles[1]}: the pose in 3D. Both in colour over the truth in grey."
+    )
+    return show(panels, alt, **options)
+
+
 def scene_figure(
     poses_world: Tensor,
     cameras: Cameras,

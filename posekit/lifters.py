@@ -25,7 +25,7 @@ class RootAnchoredHead(nn.Module):
 
     Args:
         width: of the features.
-        joints: J.
+        joints: number of joints, J.
         root: "positive": the first row is the root's ray (x / z, y / z) and the logarithm of its depth over
             `scene_distance`, so the depth is positive by construction. The layer starts at zero: the first guess is
             a point in the middle of the view at `scene_distance`, in front of every camera of a ring. "free": as
@@ -62,7 +62,7 @@ class FrameLifter(nn.Module):
     other joints relative to it.
 
     Args:
-        joints: J.
+        joints: number of joints, J.
         width: of the hidden layers (1024 reproduces the report, whose text says 512).
         blocks: number of residual blocks.
         dropout: probability of dropping a hidden unit in train mode.
@@ -130,20 +130,22 @@ def fill_missing(screen: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch J
 
 
 class SequenceLifter(nn.Module):
-    """Lifts every frame of a stretch with the others in view: a transformer encoder over time.
+    """Lifts frames with others of their clip in view: a transformer encoder over time.
 
     Linear(2J, width), norm, ReLU, dropout; `layers` encoder layers; Linear, ReLU, dropout, Linear(width, 3J).
     Frames without any joint (padding) are not attended to and stay NaN.
 
     Args:
-        joints: J.
+        joints: number of joints, J.
         width: of the embedding.
         heads, layers: of the encoder.
+        feedforward: hidden units of the encoder's layers; default twice the width. The report has torch's 2048.
         dropout: everywhere.
         norm: of the first layer: "batch" as published, or "layer".
         positions: add a sinusoidal encoding of time, and normalise before each sublayer, which trains more steadily.
             Without them, as published, the encoder cannot tell the order of the frames: they are a bag.
-        window: frames in a stretch at test; None for whole clips, as published.
+        window: an odd number of frames: stretches of it go in, the pose of the middle frame comes out. None: whole
+            clips go in and poses of all frames come out, as published.
         root, scene_distance, generator: as in `FrameLifter`.
 
     Source: A. Vaswani et al., "Attention is all you need", NeurIPS 2017; the 2022 report's sequence model.
@@ -155,30 +157,45 @@ class SequenceLifter(nn.Module):
         width: int = 512,
         heads: int = 4,
         layers: int = 2,
+        feedforward: int | None = None,
         dropout: float = 0.1,
         norm: str = "layer",
         positions: bool = True,
-        window: int | None = 81,
+        window: int | None = 27,
         root: str = "positive",
         scene_distance: float = 4.0,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.settings = dict(joints=joints, width=width, heads=heads, layers=layers, dropout=dropout)
-        self.settings |= dict(norm=norm, positions=positions, window=window, root=root, scene_distance=scene_distance)
+        feedforward = feedforward or 2 * width
+        self.settings = dict(joints=joints, width=width, heads=heads, layers=layers, feedforward=feedforward)
+        self.settings |= dict(dropout=dropout, norm=norm, positions=positions, window=window)
+        self.settings |= dict(root=root, scene_distance=scene_distance)
         self.joints, self.window, self.positions = joints, window, positions
         with seeded(generator):
             self.inner = _layer(2 * joints, width, norm, dropout)
-            layer = nn.TransformerEncoderLayer(width, heads, dropout=dropout, batch_first=True, norm_first=positions)
+            layer = nn.TransformerEncoderLayer(width, heads, feedforward, dropout, batch_first=True, norm_first=positions)
             last_norm = nn.LayerNorm(width) if positions else None
             self.encoder = nn.TransformerEncoder(layer, layers, last_norm, enable_nested_tensor=False)
             hidden = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
             self.outer = nn.Sequential(hidden, RootAnchoredHead(width, joints, root, scene_distance))
 
-    def forward(self, screen: Float[Tensor, "*batch T V J 2"]) -> Float[Tensor, "*batch T V J 3"]:
-        """2D joints over time, screen coordinates -> absolute 3D joints, each view's camera frame, metres."""
+    def forward(self, screen: Float[Tensor, "*batch T V J 2"]) -> Float[Tensor, "*out V J 3"]:
+        """2D joints over time, screen coordinates -> absolute 3D joints, each view's camera frame, metres.
+
+        Returns:
+            (*batch, V, J, 3), the middle frame's poses; with `window=None` (*batch, T, V, J, 3), every frame's.
+        """
         check_joints(screen, self.joints)
-        return _over_time(self._lift, screen)
+        stretches, there = _stretches(screen)
+        poses = stretches.new_full((*stretches.shape[:-1], 3), torch.nan)
+        if there.any():
+            some, longest = there.any(1), int(there.any(0).nonzero().max()) + 1  # the rest is padding
+            lifted = self._lift(stretches[some, :longest], there[some, :longest])
+            poses[some, :longest] = lifted.where(there[some, :longest, None, None], torch.nan)
+        if self.window is not None:
+            poses = poses[:, _middle(screen, self.window)]
+        return _views_back(poses, screen)
 
     def _lift(self, poses, there):
         embedded = poses.new_zeros(*there.shape, self.inner[0].out_features)
@@ -189,24 +206,25 @@ class SequenceLifter(nn.Module):
 
 
 class TemporalConvLifter(nn.Module):
-    """Lifts every frame from the 27 around it by convolutions over time, the known-good reference.
+    """Lifts a frame with those around it by convolutions over time, the known-good reference.
 
-    A convolution of 3 frames, then two residual blocks of a convolution of 3 frames, dilated by 3 and 9, and one of a
-    single frame; each with norm, ReLU and dropout. At a clip's ends its first and last pose are held.
+    A layer over every 3 frames, then residual blocks of a layer over every 3 and one over every single result, each with
+    norm, ReLU and dropout. So 27 frames become 9, 3 and at last 1: convolutions with as long a stride as kernel, which
+    compute only what the middle frame's pose depends on. Where a clip begins or ends, its first or last pose is held.
 
     Args:
-        joints: J.
+        joints: number of joints, J.
         width: channels.
         dropout: after every layer.
-        norm: "batch" as in VideoPose3D, or "layer", over the channels of a frame: neighbouring frames are too much
-            alike for small batches of stretches to have steady batch statistics.
-        window: frames in a stretch at test; None for whole clips.
+        norm: "batch" as in VideoPose3D, or "layer".
+        window: frames in a stretch: 9, 27, 81 or another power of 3.
         root, scene_distance, generator: as in `FrameLifter`.
 
-    Source: D. Pavllo et al., VideoPose3D, CVPR 2019.
-    """
+    Raises:
+        ValueError: for another window.
 
-    REACH = 13  # frames to either side
+    Source: D. Pavllo et al., VideoPose3D, CVPR 2019; its variant for training, with strides for dilations.
+    """
 
     def __init__(
         self,
@@ -214,64 +232,58 @@ class TemporalConvLifter(nn.Module):
         width: int = 512,
         dropout: float = 0.1,
         norm: str = "layer",
-        window: int | None = None,
+        window: int = 27,
         root: str = "positive",
         scene_distance: float = 4.0,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
+        blocks = round(math.log(window, 3)) - 1 if window > 0 else 0
+        if blocks < 1 or 3 ** (blocks + 1) != window:
+            raise ValueError(f"window must be a power of 3 from 9 on, got {window}")
         self.settings = dict(joints=joints, width=width, dropout=dropout, norm=norm, window=window)
         self.settings |= dict(root=root, scene_distance=scene_distance)
         self.joints, self.window = joints, window
         with seeded(generator):
-            self.inner = _convolution(2 * joints, width, 3, 1, norm, dropout)
+            self.inner = _layer(3 * 2 * joints, width, norm, dropout)
             self.blocks = nn.ModuleList(
-                nn.Sequential(
-                    _convolution(width, width, 3, dilation, norm, dropout), _convolution(width, width, 1, 1, norm, dropout)
-                )
-                for dilation in (3, 9)
+                nn.Sequential(_layer(3 * width, width, norm, dropout), _layer(width, width, norm, dropout))
+                for _ in range(blocks)
             )
             self.outer = RootAnchoredHead(width, joints, root, scene_distance)
 
-    def forward(self, screen: Float[Tensor, "*batch T V J 2"]) -> Float[Tensor, "*batch T V J 3"]:
-        """2D joints over time, screen coordinates -> absolute 3D joints, each view's camera frame, metres."""
+    def forward(self, screen: Float[Tensor, "*batch T V J 2"]) -> Float[Tensor, "*batch V J 3"]:
+        """2D joints over `window` frames, screen coordinates -> the middle frame's 3D joints, camera frame, metres."""
         check_joints(screen, self.joints)
-        return _over_time(self._lift, screen)
-
-    def _lift(self, poses, there):
-        signal = _held(poses, there).flatten(2).transpose(1, 2)  # (N, 2J, T)
-        hidden = self.inner(nn.functional.pad(signal, (self.REACH, self.REACH), mode="replicate"))
-        for block, dilation in zip(self.blocks, (3, 9)):
-            hidden = hidden[..., dilation:-dilation] + block(hidden)
-        return self.outer(hidden.transpose(1, 2))
-
-
-def _convolution(inputs: int, outputs: int, frames: int, dilation: int, norm: str, dropout: float) -> nn.Sequential:
-    convolution = nn.Conv1d(inputs, outputs, frames, dilation=dilation)
-    normalise = nn.BatchNorm1d(outputs) if norm == "batch" else _ChannelNorm(outputs)
-    return nn.Sequential(convolution, normalise, nn.ReLU(), nn.Dropout(dropout))
+        stretches, there = _stretches(screen)
+        middle = _middle(screen, self.window)
+        hidden = self.inner(_held(stretches, there).reshape(-1, 3 * 2 * self.joints))
+        for block in self.blocks:
+            triples = hidden.unflatten(0, (-1, 3))
+            hidden = triples[:, 1] + block(triples.flatten(1))
+        poses = self.outer(hidden)
+        return _views_back(poses.where(there[:, middle, None, None], torch.nan), screen)
 
 
-class _ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of (N, channels, T)."""
-
-    def forward(self, signal: Tensor) -> Tensor:
-        return super().forward(signal.transpose(1, 2)).transpose(1, 2)
-
-
-def _over_time(lift, screen):
-    """Run `lift(poses (N, T, J, 2), there (N, T)) -> (N, T, J, 3)` for every view, with padding cut off and put back."""
-    *batch, length, views, joints, _ = screen.shape
-    poses = fill_missing(screen).movedim(-3, -4).reshape(-1, length, joints, 2)  # (N = batch x V, T, J, 2)
+def _stretches(screen):
+    """Every view of every sample on its own, (N, T, J, 2), and which of its frames are there, (N, T)."""
+    poses = fill_missing(screen).movedim(-3, -4).flatten(0, -4)
     there = poses.isfinite().all(-1).all(-1)
-    longest = int(there.any(0).nonzero().max()) + 1 if there.any() else 0
-    kept = there.any(1)  # stretches with at least one frame
-    result = poses.new_full((*poses.shape[:-1], 3), torch.nan)
-    if longest:
-        poses, there = poses[kept, :longest], there[kept, :longest]
-        lifted = lift(poses.where(there[..., None, None], 0.0), there)
-        result[kept, :longest] = lifted.where(there[..., None, None], torch.nan)
-    return result.view(*batch, views, length, joints, 3).movedim(-4, -3)
+    return poses.where(there[..., None, None], 0.0), there
+
+
+def _views_back(poses, screen):
+    """Undo `_stretches` for poses (N, T, J, 3) or (N, J, 3)."""
+    *batch, _, views, _, _ = screen.shape
+    poses = poses.unflatten(0, (*batch, views))
+    return poses if poses.ndim == len(batch) + 3 else poses.movedim(-4, -3)
+
+
+def _middle(screen, window):
+    """The middle of a stretch that is as long as it has to be."""
+    if screen.shape[-4] != window:
+        raise ValueError(f"this lifter takes stretches of {window} frames, got {screen.shape[-4]}")
+    return window // 2
 
 
 def _held(poses, there):

@@ -99,7 +99,20 @@ TERMS = MultiviewLoss._fields
 
 def label_free_loss(lifter, batch: Views, clamp: float | None = None, terms: tuple[str, ...] = TERMS) -> Float[Tensor, ""]:
     """Lift every view of a batch and sum the terms of `multiview_loss`; `terms` leaves some out for ablations."""
-    loss = multiview_loss(lifter(batch.screen), batch, clamp)
+    return _total(multiview_loss(lifter(batch.screen), batch, clamp), terms)
+
+
+def middle_frame_loss(lifter, batch: Views, clamp: float | None = None, terms: tuple[str, ...] = TERMS) -> Float[Tensor, ""]:
+    """`label_free_loss` for a lifter of stretches (N, T) to the poses of their middle frames, (N,).
+
+    One frame a stretch, so that the samples of a step are as unlike each other as in single-frame training: frames of
+    one stretch are nearly the same (VideoPose3D trains this way for the same reason).
+    """
+    middle = batch[:, batch.screen.shape[1] // 2]
+    return _total(multiview_loss(lifter(batch.screen), middle, clamp), terms)
+
+
+def _total(loss: MultiviewLoss, terms: tuple[str, ...]) -> Tensor:
     return sum(getattr(loss, term) for term in terms)
 
 

@@ -27,7 +27,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Record:
-    """What one run gave. See `book/records.md` for the fields."""
+    """What one run gave. The page "Rerun anything" of the book explains the fields."""
 
     experiment: dict[str, Any]
     metrics_mm: dict[str, float]
@@ -177,15 +177,24 @@ def code_version() -> dict[str, Any]:
 
 def machine(device: str) -> dict[str, Any]:
     """Which machine this is, and the most memory the process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "device": device,
         "threads": torch.get_num_threads(),
-        "peak_memory_mb": round(peak / (2**20 if sys.platform == "darwin" else 2**10)),
+        "peak_memory_mb": peak_memory_mb(),
     }
+
+
+def peak_memory_mb(of: int = resource.RUSAGE_SELF) -> int:
+    """The most memory this process has held so far, or of those it started and saw end the one that held most.
+
+    Args:
+        of: `resource.RUSAGE_SELF` or `resource.RUSAGE_CHILDREN`.
+    """
+    peak = resource.getrusage(of).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _git(*arguments: str) -> str | None:

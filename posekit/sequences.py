@@ -51,8 +51,8 @@ class Views:
         """Index the leading axes."""
         return Views(self.screen[index], self.confidence[index], self.cameras[index])
 
-    def windows(self, frames: Int[Tensor, "N T"]) -> "Views":
-        """Stretches of frames as samples, leading axes (N, T); frame -1 is padding: NaN, confidence 0."""
+    def windows(self, frames: Int[Tensor, "*batch T"]) -> "Views":
+        """Stretches of frames as samples, leading axes (*batch, T); frame -1 is padding: NaN, confidence 0."""
         there, index = frames >= 0, frames.clamp(min=0)
         screen = self.screen[index].where(there[..., None, None, None], torch.nan)
         return Views(screen, self.confidence[index] * there[..., None, None], self.cameras[index])
@@ -172,22 +172,28 @@ class MultiViewDataset:
         """All frames and views as supervised samples, F x V of them."""
         return LabelledPoses(self.screen().flatten(0, 1), self.poses_camera().flatten(0, 1))
 
-    def frame_windows(self, length: int | None = None, stride: int | None = None) -> Int[Tensor, "N T"]:
-        """Frame numbers of stretches that never cross a clip's border; -1 where a clip is shorter than the stretch.
+    def clip_frames(self) -> Int[Tensor, "clips longest"]:
+        """Frame numbers of whole clips, one a row; -1 after the end of a clip that is not the longest."""
+        starts, stops = self._clip_borders(torch.arange(len(self.clips)))
+        frames = starts + torch.arange(max(map(len, self.clips)))
+        return frames.where(frames < stops, -1)
 
-        Args:
-            length: frames in a stretch; default the longest clip, one stretch a clip.
-            stride: frames from one start to the next, default `length`. The last stretch of a clip ends with it.
+    def surrounding_frames(self, length: int) -> Int[Tensor, "F length"]:
+        """Frame numbers of every frame with its surroundings: itself in the middle; -1 beyond the ends of its clip.
+
+        Raises:
+            ValueError: for an even length, which has no middle.
         """
-        length = length or max(map(len, self.clips))
-        starts = [
-            clip.start + offset
-            for clip in self.clips
-            for offset in [*range(0, len(clip) - length, stride or length), max(0, len(clip) - length)]
-        ]
-        frames = torch.tensor(starts).unsqueeze(-1) + torch.arange(length)
-        stops = torch.tensor([clip.stop for clip in self.clips])[self.clip_of_frame[starts]]
-        return frames.where(frames < stops.unsqueeze(-1), -1)
+        if length < 1 or length % 2 == 0:
+            raise ValueError(f"length must be an odd number of frames, got {length}")
+        starts, stops = self._clip_borders(self.clip_of_frame)
+        frames = torch.arange(len(self)).unsqueeze(-1) + torch.arange(length) - length // 2
+        return frames.where((frames >= starts) & (frames < stops), -1)
+
+    def _clip_borders(self, index):
+        """First frame, and the one after the last, of the clips with these numbers, (N, 1) each."""
+        borders = torch.tensor([(clip.start, clip.stop) for clip in self.clips])[index]
+        return borders[:, :1], borders[:, 1:]
 
     def sha256(self) -> str:
         """Digest of the poses, 2D and 3D, to tell whether two runs had the same data."""

@@ -58,7 +58,7 @@ class Skeleton:
 
     @cached_property
     def bones(self) -> tuple[tuple[int, int], ...]:
-        """(parent, child) for every joint but the root: J - 1 bones."""
+        """The J - 1 bones, a pair (parent, child) for every joint but the root."""
         return tuple((parent, child) for child, parent in enumerate(self.parents) if parent >= 0)
 
     @cached_property

@@ -189,7 +189,7 @@ class _State:
 
 
 def quiet() -> bool:
-    """No progress bars where the book is built: the environment says POSEKIT_QUIET."""
+    """No progress bars and no controls where the book is built: the environment says POSEKIT_QUIET."""
     return bool(os.environ.get("POSEKIT_QUIET"))
 
 
@@ -218,22 +218,14 @@ def lift(lifter: nn.Module, screen: Tensor, chunk: int = 4096) -> Tensor:
 
 
 def lift_dataset(lifter: nn.Module, dataset: MultiViewDataset) -> Float[Tensor, "F V J 3"]:
-    """Poses of all frames and views, each view on its own. A sequence lifter sees stretches of its `window` frames.
-
-    Stretches overlap by half; each frame's pose is taken from the one in which it is nearest to the middle.
-    """
+    """Poses of all frames and views, each view on its own; a sequence lifter sees each frame's clip or surroundings."""
     if not hasattr(lifter, "window"):
         return lift(lifter, dataset.screen())
-    window = lifter.window
-    frames = dataset.frame_windows(window, max(1, window // 2) if window else None)
-    poses = _in_chunks(lifter, dataset.views().windows(frames).screen, chunk=8)  # (N, T, V, J, 3)
-    there, length = frames >= 0, frames.shape[1]
-    centrality = (length - (2 * torch.arange(length) - length + 1).abs()).expand_as(frames)[there]
-    best = torch.zeros(len(dataset), dtype=torch.int64).scatter_reduce(0, frames[there], centrality, "amax")
-    chosen = centrality == best[frames[there]]  # in a tie both, averaged
-    index = frames[there][chosen]
-    total = torch.zeros(len(dataset), *poses.shape[2:]).index_add(0, index, poses[there][chosen])
-    return total / torch.bincount(index, minlength=len(dataset))[:, None, None, None]
+    if lifter.window is None:
+        frames = dataset.clip_frames()
+        return _in_chunks(lifter, dataset.views().windows(frames).screen, chunk=8)[frames >= 0]
+    frames = dataset.surrounding_frames(lifter.window)
+    return _in_chunks(lifter, dataset.views().windows(frames).screen, chunk=256)
 
 
 @torch.no_grad()

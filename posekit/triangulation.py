@@ -105,13 +105,15 @@ def triangulate_robustly(
 ) -> Triangulation:
     """Triangulation that leaves out 2D joints that do not fit the others.
 
-    RANSAC's idea with every pair of views in turn, for there are few: each pair proposes a point, the proposal with
-    the most (weighted) views within `threshold_px` wins, and the point is triangulated anew from these views.
+    RANSAC's idea with every pair of views in turn, for there are few: each pair proposes a point; a view disagrees by
+    its squared distance from the 2D joint, but by no more than `threshold_px` squared; the proposal with the least
+    (weighted) disagreement wins, and the point is triangulated anew from the views within the threshold.
 
     Raises:
         ValueError: with fewer than three views: two cannot outvote each other.
 
-    Source: M. Fischler and R. Bolles, "Random sample consensus", 1981.
+    Source: M. Fischler and R. Bolles, "Random sample consensus", 1981; the capped distance is that of P. Torr and
+        A. Zisserman, "MLESAC", 2000.
     """
     count = pixels.shape[-3]
     if count < 3:
@@ -123,10 +125,11 @@ def triangulate_robustly(
     each, cameras_each = pixels.unsqueeze(-4), cameras[..., None, :]
     each = each.expand(*pixels.shape[:-3], len(pair), *pixels.shape[-3:])  # (*batch, pairs, V, J, 2)
     proposals = triangulate(each, cameras_each, weights.unsqueeze(-3) * in_pair.unsqueeze(-1)).points
-    fits = _distances(proposals, each, cameras_each) < threshold_px  # (*batch, pairs, V, J)
-    votes = (fits * weights.unsqueeze(-3)).sum(-2)  # (*batch, pairs, J)
-    best = votes.argmax(-2, keepdim=True)
-    inliers = fits.gather(-3, best.unsqueeze(-2).expand_as(fits[..., :1, :, :])).squeeze(-3)
+    distance = _distances(proposals, each, cameras_each)  # (*batch, pairs, V, J)
+    distance = distance.nan_to_num(nan=torch.inf)  # of a pair with a missing joint
+    disagreement = (distance.clamp(max=threshold_px) ** 2 * weights.unsqueeze(-3)).sum(-2)  # (*batch, pairs, J)
+    best = disagreement.argmin(-2, keepdim=True).unsqueeze(-2)
+    inliers = distance.gather(-3, best.expand_as(distance[..., :1, :, :])).squeeze(-3) < threshold_px
     return triangulate(pixels, cameras, weights * inliers)
 
 

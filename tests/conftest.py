@@ -1,5 +1,6 @@
 """Fixtures: real camera geometry, a small dataset, and HumanEva-like files made from synthetic poses."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -118,3 +119,12 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def reproduce():
+    """The script book/reproduce.py as a module."""
+    spec = importlib.util.spec_from_file_location("reproduce", ROOT / "book" / "reproduce.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

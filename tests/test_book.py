@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import nbformat
 import pytest
+from jupyter_cache import get_cache
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -83,15 +84,30 @@ def test_stylesheets_load_nothing_from_elsewhere(site):
 
 def test_every_figure_of_every_executed_notebook_is_on_its_page(site, pages):
     executed = site.parent / "jupyter_execute"
+    (folder,) = (site.parent / ".jupyter_cache").iterdir()
+    cache = get_cache(folder)
     counted = 0
     for path in executed.rglob("*.ipynb"):
-        outputs = [o for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code" for o in c.outputs]
+        # What a build takes from the cache it leaves without outputs in jupyter_execute.
+        _, notebook = cache.merge_match_into_notebook(nbformat.read(path, as_version=4))
+        outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
         assert not [o for o in outputs if o.output_type == "error"]
         drawn = sum("application/vnd.plotly.v1+json" in o.get("data", {}) for o in outputs)
         page = pages[(site / path.relative_to(executed)).with_suffix(".html")]
         assert page.figures == drawn, path
         counted += drawn
     assert counted > 5
+
+
+def test_every_chapter_fits_in_a_free_container(site):
+    """Binder gives two gigabytes to Jupyter and all its kernels. The build ran the chapters as readers do."""
+    (note,) = (site.parent / ".jupyter_cache").glob("*/peak_memory_mb.txt")
+    assert 100 < int(note.read_text()) < 1500  # under a hundred no chapter can have run
+
+
+def test_no_page_holds_a_control_without_a_kernel(pages):
+    for path in pages:
+        assert "application/vnd.jupyter.widget" not in path.read_text(), path
 
 
 def test_every_figure_says_what_it_shows(pages):

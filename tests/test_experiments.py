@@ -52,9 +52,9 @@ def test_the_same_experiment_gives_the_same_numbers(record):
     [
         dict(method="supervised"),
         dict(method="adaptation", adapt_epochs=1, dropout="0.5"),
-        dict(method="sequence", batch_size=8),
+        dict(method="sequence", window=9),
         dict(method="sequence", batch_size=1, window=0, positions="none", parametrisation="published"),
-        dict(method="temporal_convolution", batch_size=8),
+        dict(method="temporal_convolution", window=9),
         dict(stride=5, noise_px=3.0, cameras="C1+C2", test_cameras="C3"),
         dict(loss_terms="cross", lens="human36m"),
         dict(parametrisation="published", lens="human36m", dropout="0.5->0.0"),

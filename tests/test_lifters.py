@@ -116,35 +116,77 @@ def sequence(**options):
     return SequenceLifter(15, **dict(width=16, heads=2, root="free", generator=generator(0)) | options).eval()
 
 
+def of_clips(**options):
+    return sequence(window=None, **options)
+
+
 def temporal(**options):
     return TemporalConvLifter(15, **dict(width=16, root="free", generator=generator(0)) | options).eval()
 
 
-over_time = pytest.mark.parametrize("make", [sequence, temporal], ids=["sequence", "temporal"])
+over_time = pytest.mark.parametrize("make", [sequence, of_clips, temporal], ids=["sequence", "clips", "temporal"])
 
 
 @over_time
 @pytest.mark.parametrize("batch", [(), (3,), (2, 2)])
 def test_sequences_keep_their_axes_and_views_apart(make, batch, source):
-    screen = torch.rand(*batch, 40, 3, 15, 2, generator=source)
+    screen = torch.rand(*batch, 27, 3, 15, 2, generator=source)
     poses = make()(screen)
-    assert poses.shape == (*batch, 40, 3, 15, 3)
+    frames = (27,) if make is of_clips else ()
+    assert poses.shape == (*batch, *frames, 3, 15, 3)
     torch.testing.assert_close(make()(screen[..., 1:2, :, :]), poses[..., 1:2, :, :], atol=1e-5, rtol=1e-5)
 
 
-@over_time
-def test_padding_stays_missing_and_changes_nothing(make, source):
+def test_padding_of_clips_stays_missing_and_changes_nothing(source):
     screen = torch.rand(2, 50, 3, 15, 2, generator=source)
     screen[0, 30:] = torch.nan
-    poses = make()(screen)
+    poses = of_clips()(screen)
     assert poses[0, 30:].isnan().all()
-    torch.testing.assert_close(poses[0, :30], make()(screen[:1, :30])[0], atol=1e-5, rtol=1e-5)
-    assert make()(torch.full((4, 1, 15, 2), torch.nan)).isnan().all()
+    torch.testing.assert_close(poses[0, :30], of_clips()(screen[:1, :30])[0], atol=1e-5, rtol=1e-5)
+    assert of_clips()(torch.full((4, 1, 15, 2), torch.nan)).isnan().all()
+
+
+def test_padding_of_stretches_is_not_attended_to(source):
+    """The middle frame's pose is that of the whole-clip lifter with the same weights and only the frames there."""
+    screen = torch.rand(27, 1, 15, 2, generator=source)
+    screen[20:] = torch.nan
+    stretch, clip = sequence(), of_clips()
+    torch.testing.assert_close(stretch(screen), clip(screen[:20])[13], atol=1e-5, rtol=1e-5)
+
+
+def test_the_temporal_convolution_holds_the_ends(source):
+    screen = torch.rand(27, 2, 15, 2, generator=source)
+    held = screen.clone()
+    screen[:4], held[:4] = torch.nan, screen[4].clone()
+    screen[25:], held[25:] = torch.nan, screen[24].clone()
+    torch.testing.assert_close(temporal()(screen), temporal()(held))
+
+
+@pytest.mark.parametrize("make", [sequence, temporal])
+def test_a_stretch_without_its_middle_frame_has_no_pose(make, source):
+    screen = torch.rand(2, 27, 1, 15, 2, generator=source)
+    screen[0, 13] = torch.nan
+    poses = make()(screen)
+    assert poses[0].isnan().all()
+    assert poses[1].isfinite().all()
+    assert make()(torch.full((27, 1, 15, 2), torch.nan)).isnan().all()
+
+
+@pytest.mark.parametrize("make", [sequence, temporal])
+def test_a_stretch_of_another_length_is_refused(make, source):
+    with pytest.raises(ValueError, match="takes stretches of 27 frames, got 26"):
+        make()(torch.rand(26, 1, 15, 2, generator=source))
+
+
+@pytest.mark.parametrize("window", [0, 3, 26, 28, 80])
+def test_windows_that_are_no_power_of_three_are_refused(window):
+    with pytest.raises(ValueError, match=f"power of 3 from 9 on, got {window}"):
+        temporal(window=window)
 
 
 @over_time
 def test_gradients_survive_padding_and_missing_joints(make, source):
-    screen = torch.rand(2, 30, 3, 15, 2, generator=source)
+    screen = torch.rand(2, 27, 3, 15, 2, generator=source)
     screen[0, 20:], screen[1, 5, 0], screen[1, 9, 1, 3] = torch.nan, torch.nan, torch.nan
     ours = make().train()
     ours(screen).nansum().backward()
@@ -154,24 +196,24 @@ def test_gradients_survive_padding_and_missing_joints(make, source):
 def test_without_positions_the_order_of_the_frames_is_lost_and_with_them_it_is_not(source):
     screen = torch.rand(20, 1, 15, 2, generator=source)
     order = torch.randperm(20, generator=source)
-    bag, ordered = sequence(positions=False), sequence(positions=True)
+    bag, ordered = of_clips(positions=False), of_clips(positions=True)
     torch.testing.assert_close(bag(screen[order]), bag(screen)[order], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(ordered(screen[order]), ordered(screen)[order], atol=1e-3)
 
 
-def test_the_temporal_convolution_sees_27_frames(source):
-    screen = torch.rand(80, 1, 15, 2, generator=source, requires_grad=True)
-    temporal()(screen)[40].sum().backward()
-    seen = screen.grad.abs().sum((1, 2, 3)).nonzero().flatten()
-    assert (seen.min(), seen.max(), len(seen)) == (27, 53, 27)
+@pytest.mark.parametrize("window", [9, 27, 81])
+def test_the_temporal_convolution_sees_its_whole_window(window, source):
+    screen = torch.rand(window, 1, 15, 2, generator=source, requires_grad=True)
+    temporal(window=window)(screen).sum().backward()
+    assert (screen.grad.abs().sum((1, 2, 3)) > 0).all()
 
 
-@pytest.mark.parametrize("make", [lifter, sequence, temporal])
+@pytest.mark.parametrize("make", [lifter, sequence, of_clips, temporal])
 def test_lifters_survive_the_disk(make, tmp_path, source):
     ours = make().eval()
     save_lifter(ours, tmp_path / "a.safetensors")
     theirs = load_lifter(tmp_path / "a.safetensors")
-    screen = torch.rand(30, 3, 15, 2, generator=source)
+    screen = torch.rand(27, 3, 15, 2, generator=source)
     assert torch.equal(ours(screen), theirs(screen))
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 

@@ -103,24 +103,33 @@ def test_clips_must_cover_all_frames(dataset):
         replace(dataset, clips=(replace(dataset.clips[0], stop=dataset.clips[0].stop - 1), *dataset.clips[1:]))
 
 
-def test_windows_never_cross_a_clip_and_cover_every_frame(dataset):
-    lengths = [len(clip) for clip in dataset.clips]
-    for length, stride in ((50, None), (50, 20), (200, None), (None, None)):
-        frames = dataset.frame_windows(length, stride)
-        assert frames.shape[1] == (length or max(lengths))
-        there = frames >= 0
-        assert torch.equal(frames[there].unique(), torch.arange(len(dataset)))
-        for row, mask in zip(frames, there):
-            assert len(dataset.clip_of_frame[row[mask]].unique()) == 1
-            assert (row[mask].diff() == 1).all()
-            assert mask.all() or len(dataset.clips[dataset.clip_of_frame[row[0]]]) < frames.shape[1]
+def test_clip_frames_hold_each_clip_once(dataset):
+    frames = dataset.clip_frames()
+    assert frames.shape == (len(dataset.clips), max(map(len, dataset.clips)))
+    for row, clip in zip(frames, dataset.clips):
+        assert row[row >= 0].tolist() == list(range(clip.start, clip.stop))
+
+
+@pytest.mark.parametrize("length", [1, 9, 301])
+def test_surrounding_frames_never_leave_the_clip(dataset, length):
+    frames = dataset.surrounding_frames(length)
+    assert torch.equal(frames[:, length // 2], torch.arange(len(dataset)))
+    for frame in (0, dataset.clips[0].stop - 1, dataset.clips[-1].start, len(dataset) - 1):
+        clip = dataset.clips[dataset.clip_of_frame[frame]]
+        inside = [k if clip.start <= k < clip.stop else -1 for k in range(frame - length // 2, frame + length // 2 + 1)]
+        assert frames[frame].tolist() == inside
+
+
+def test_surroundings_have_a_middle(dataset):
+    with pytest.raises(ValueError, match="odd number of frames, got 26"):
+        dataset.surrounding_frames(26)
 
 
 def test_padding_is_missing(dataset):
-    frames = dataset.frame_windows(300)
+    frames = dataset.surrounding_frames(27)
     windows = dataset.views().windows(frames)
     assert windows.screen.shape == (*frames.shape, 3, 15, 2)
     assert windows.cameras.shape == (*frames.shape, 3)
     assert torch.equal(windows.screen.isnan().all(-1).all(-1).all(-1), frames < 0)
     assert torch.equal(windows.confidence.sum((-1, -2)) == 0, frames < 0)
-    torch.testing.assert_close(windows.screen[0, :5], dataset.screen()[frames[0, :5]])
+    torch.testing.assert_close(windows.screen[:, 13], dataset.screen())

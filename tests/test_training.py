@@ -6,7 +6,7 @@ from torch import nn
 
 from posekit.datasets import load_dataset
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter
-from posekit.losses import label_free_loss, supervised_loss
+from posekit.losses import label_free_loss, middle_frame_loss, supervised_loss
 from posekit.metrics import report_mpjpe
 from posekit.random import generator, seeded
 from posekit.training import adapt, evaluate, evaluate_poses, fit, lift, lift_dataset, report_mpjpe_mm, set_mode
@@ -187,23 +187,44 @@ def test_adaptation_to_another_skeleton_is_refused(data):
 def test_sequence_lifters_learn_from_the_same_loss(data, make):
     train, test = data
     source = generator(0)
-    lifter = make(15, width=32, window=40, generator=source)
-    windows = train.views().windows(train.frame_windows(40, 20))
-    curve = fit(lifter, windows, label_free_loss, epochs=8, batch_size=8, learning_rate=3e-3, generator=source, test=test)
+    lifter = make(15, width=32, window=9, generator=source)
+    windows = train.views().windows(train.surrounding_frames(9))
+    options = dict(epochs=4, batch_size=64, learning_rate=3e-3)
+    curve = fit(lifter, windows, middle_frame_loss, **options, generator=source, test=test)
     assert curve.loss[-1] < curve.loss[0] / 2
     assert curve.report_mpjpe_mm[-1] < 300
 
 
-def test_sequence_lifters_lift_whole_datasets(data):
+def test_lifters_of_clips_learn_and_lift_clip_by_clip(data):
+    train, test = data
+    source = generator(0)
+    lifter = SequenceLifter(15, width=32, window=None, generator=source)
+    clips = train.views().windows(train.clip_frames())
+    curve = fit(lifter, clips, label_free_loss, epochs=20, batch_size=1, learning_rate=1e-3, generator=source)
+    assert curve.loss[-1] < curve.loss[0] / 2
+    poses = lift_dataset(lifter, test)
+    for clip in test.clips:
+        alone = lifter(test.screen()[clip.start : clip.stop])
+        torch.testing.assert_close(poses[clip.start : clip.stop], alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("make", [SequenceLifter, TemporalConvLifter])
+def test_lifters_of_stretches_see_each_frame_with_its_surroundings(data, make):
     _, test = data
-    whole = TemporalConvLifter(15, width=8, root="free", generator=generator(0))
-    poses = lift_dataset(whole, test)
-    clip = test.clips[-1]
-    alone = whole.eval()(test.screen()[clip.start : clip.stop])
-    torch.testing.assert_close(poses[clip.start : clip.stop], alone, atol=1e-5, rtol=1e-5)
-    # In overlapping stretches the ends of a stretch are never used, so 27 frames of context are seen all the same.
-    in_stretches = TemporalConvLifter(15, width=8, root="free", window=60, generator=generator(0))
-    torch.testing.assert_close(lift_dataset(in_stretches, test), poses, atol=1e-5, rtol=1e-5)
+    lifter = make(15, width=8, window=9, root="free", generator=generator(0)).eval()
+    poses = lift_dataset(lifter, test)
+    assert poses.shape == test.poses_camera().shape
+    for frame in (test.clips[-1].start, test.clips[-1].start + 20, len(test) - 1):
+        around = test.views().windows(test.surrounding_frames(9)[frame])
+        torch.testing.assert_close(poses[frame], lifter(around.screen), atol=1e-5, rtol=1e-5)
+
+
+def test_the_middle_frame_loss_is_the_label_free_loss_of_that_frame(data):
+    views = data[0].views()
+    stretches = views.windows(data[0].surrounding_frames(9))[:50]
+    lifter = FrameLifter(15, width=8, generator=generator(0)).eval()
+    ours = middle_frame_loss(lambda screen: lifter(screen[:, 4]), stretches, terms=("own", "cross"))
+    torch.testing.assert_close(ours, label_free_loss(lifter, views[:50], terms=("own", "cross")))
 
 
 def test_a_broken_loss_stops_the_run(data):

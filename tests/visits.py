@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [CONTENTS["root"], *(chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"])]
+CHAPTERS = [chapter for part in CONTENTS["parts"] for chapter in part["chapters"]]
+PAGES = [CONTENTS["root"], *(page["file"] for chapter in CHAPTERS for page in (chapter, *chapter.get("sections", ())))]
 HARMLESS = ("[PST]", "[togglebutton]", "Canvas2D: Multiple readback", "GPU stall due to ReadPixels", "WebGL")
 
 needs_browser = [

@@ -6,14 +6,17 @@ the page "Try it".
 """
 
 import os
+import resource
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+from posebook import library
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
 from posebook.tryit_page import TRYIT_CLASS, TryIt, copy_files, prepared
+from posekit.records import peak_memory_mb
 
 ASSETS = Path(__file__).parent / "assets"
 VENDOR = "vendor"
@@ -24,11 +27,13 @@ PLOTLY = f"{VENDOR}/plotly.min.js"
 
 def setup(app):
     """Sphinx's entry point."""
+    library.setup(app)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _prepare_try_it)
     app.connect("html-page-context", _page_scripts)
     app.connect("html-page-context", _list_items)
     app.connect("build-finished", _copy_vendor)
+    app.connect("build-finished", _note_peak_memory)
     app.add_directive("try-it", TryIt)
     app.add_css_file("posebook.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -74,6 +79,14 @@ def _list_items(app, pagename, templatename, context, doctree):
     # docutils gives the entries of a bibliography a role that ARIA has since deprecated, and that lists may not hold.
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def _note_peak_memory(app, error):
+    """Beside the cached chapters, the memory of the hungriest kernel over all builds that filled the cache."""
+    note = Path(app.config.nb_execution_cache_path) / "peak_memory_mb.txt"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    before = int(note.read_text()) if note.exists() else 0
+    note.write_text(str(max(before, peak_memory_mb(resource.RUSAGE_CHILDREN))))
 
 
 def _copy_vendor(app, error):

@@ -1,0 +1,111 @@
+"""Every number has a source: the recorded runs are whole, listed, and what the pages quote."""
+
+import json
+import math
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from posekit.experiments import Experiment
+from posekit.records import load_record, report_table
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "book" / "results"
+RECORDS = sorted(RESULTS.rglob("*.json"))
+PAGES = sorted([*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.py"), ROOT / "README.md"])
+MILLIMETRES = re.compile(r"(\d+(?:\.\d+)?)\s?(?:mm\b|millimet)")
+PROVENANCE = {
+    "commit": str,
+    "uncommitted_changes": bool,
+    "posekit": str,
+    "python": str,
+    "torch": str,
+    "platform": str,
+    "device": str,
+    "threads": int,
+    "peak_memory_mb": int,
+    "seconds": float,
+}
+
+every_record = pytest.mark.parametrize("path", RECORDS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+
+
+@every_record
+def test_a_record_is_an_experiment_with_finite_errors(path):
+    record = load_record(path)
+    experiment = Experiment.parse(record.experiment)
+    assert set(record.experiment) == {f.name for f in fields(Experiment)}
+    assert path.parent.name == experiment.dataset
+    assert path.stem.endswith(f"-seed{experiment.seed}")
+    for metrics in (record.metrics_mm, *record.by_action.values()):
+        assert set(metrics) == {"report_mpjpe", "mpjpe", "root_error", "pa_mpjpe", "n_mpjpe"}
+        assert all(math.isfinite(value) and value >= 0 for value in metrics.values())
+    assert record.data["frames_train"] > 0
+    assert record.data["frames_test"] > 0
+    assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in record.data["sha256"].values())
+    lengths = {len(column) for column in record.curve.values()}
+    assert len(lengths) == 1
+
+
+@every_record
+def test_a_record_says_where_it_comes_from(path):
+    provenance = load_record(path).provenance
+    for name, kind in PROVENANCE.items():
+        assert isinstance(provenance[name], kind), name
+    assert re.fullmatch(r"[0-9a-f]{40}", provenance["commit"])
+
+
+@every_record
+def test_the_last_point_of_a_curve_is_the_recorded_error(path):
+    record = load_record(path)
+    if record.curve["epoch"]:
+        assert record.curve["report_mpjpe_mm"][-1] == pytest.approx(record.metrics_mm["report_mpjpe"], rel=1e-3)
+
+
+def test_every_record_is_in_the_list_with_its_settings(reproduce):
+    listed = {run.record: run for run in reproduce.read_runs()}
+    for path in RECORDS:
+        assert path in listed, f"{path} is in no row of runs.yml"
+        assert listed[path].is_recorded(), f"{path} has other settings than its row in runs.yml"
+
+
+def test_every_row_is_recorded_at_least_once(reproduce):
+    runs = reproduce.read_runs()
+    missing = {run.name for run in runs} - {run.name for run in runs if run.is_recorded()}
+    assert not missing
+
+
+def known_values():
+    """All errors in millimetres that records or the report's tables hold."""
+    for path in RECORDS:
+        record = load_record(path)
+        for metrics in (record.metrics_mm, *record.by_action.values()):
+            yield from metrics.values()
+    for dataset in ("humaneva", "human36m"):
+        yield from report_table(dataset).values()
+
+
+def prose(path):
+    """A page's text without its code: what a writer typed for readers."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        return "\n".join(line[2:] for line in text.splitlines() if line.startswith("# "))
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_no_page_quotes_an_error_that_nothing_holds(path):
+    """A typed figure must be a record's or the report's, to its own digits; one from the literature cites its source."""
+    known = list(known_values())
+    for line in prose(path).splitlines():
+        if "{cite" in line:
+            continue
+        for figure in MILLIMETRES.findall(line):
+            digits = len(figure.partition(".")[2])
+            assert any(round(value, digits) == float(figure) for value in known), f"{path.name}: {line}"
+
+
+def test_the_reports_tables_say_where_they_come_from():
+    assert "2022" in json.loads((ROOT / "book" / "report_tables.json").read_text())["source"]
