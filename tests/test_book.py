@@ -3,13 +3,15 @@
 import json
 import re
 from html.parser import HTMLParser
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import nbformat
 import pytest
 from jupyter_cache import get_cache
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
 
 
 class Page(HTMLParser):
@@ -60,6 +62,19 @@ def test_everything_loaded_and_linked_is_there(site, pages):
             assert file.exists(), f"{path.name} points at {target}"
             if parts.fragment and file in pages:
                 assert unquote(parts.fragment) in pages[file].anchors, f"{path.name} points at {target}"
+
+
+def test_what_is_launched_and_downloaded_is_there(site, pages):
+    launched = set()
+    for path, page in pages.items():
+        for link in map(urlsplit, page.links):
+            if link.netloc == "mybinder.org":
+                launched.add(parse_qs(link.query)["urlpath"][0].removeprefix("lab/tree/"))
+        if path.parent.name == "notebooks":
+            source = f"_sources/{path.relative_to(site).with_suffix('.ipynb')}"
+            assert any(link.endswith(source) for link in page.links), f"{path.name} offers no notebook to download"
+    assert len(launched) > 3
+    assert not [target for target in launched if not (ROOT / target).is_file()]
 
 
 def test_stylesheets_load_nothing_from_elsewhere(site):

@@ -1,115 +1,74 @@
-"""The built site in headless Chromium, WebGL by software: every page, both themes, two widths."""
+"""The built site in headless Chromium, WebGL by software: every page, both themes, two widths, mouse, keyboard and touch."""
 
-import os
-import shutil
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import gzip
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-import yaml
-from playwright.sync_api import sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from visits import PAGES, SCREENSHOTS, Visit, needs_browser
 
-ROOT = Path(__file__).parent.parent
-SCREENSHOTS = ROOT / "_build" / "screenshots"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
-CHAPTERS = [chapter for part in CONTENTS["parts"] for chapter in part["chapters"]]
-PAGES = [CONTENTS["root"], *(page["file"] for chapter in CHAPTERS for page in (chapter, *chapter.get("sections", ())))]
-THEMES, WIDTHS = ("light", "dark"), (1280, 360)
-HARMLESS = ("[PST]", "[togglebutton]", "Canvas2D: Multiple readback", "GPU stall due to ReadPixels", "WebGL")
+pytestmark = needs_browser
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here: the site was not opened in a browser"
-    ),
-]
+WIDE, NARROW = 1280, 360
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+INTRO, FIRST_CHAPTER = PAGES[0], "notebooks/01_one_pose_many_views"
 
 
-@pytest.fixture(scope="session")
-def address(site):
-    """The site behind a plain file server on this machine."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+@pytest.fixture(scope="module")
+def opened(request, browser, address):
+    """A page at a width with everything drawn, opened in light on a desktop and in dark on a phone's width."""
+    name, width = request.param
+    with Visit(browser, address, name, {WIDE: "light", NARROW: "dark"}[width], width) as visit:
+        visit.figures = visit.draw_all()
+        yield visit
 
 
-@pytest.fixture(scope="session")
-def browser():
-    assert CHROMIUM, "CI is set, so a browser must be there: install Chromium"
-    flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield chromium
-        chromium.close()
+on_a_desktop = pytest.mark.parametrize("opened", [(name, WIDE) for name in PAGES], indirect=True)
+at_both_widths = pytest.mark.parametrize("opened", [(name, width) for width in (WIDE, NARROW) for name in PAGES], indirect=True)
 
 
-class Visit:
-    """A page in the browser, and everything it complained about."""
-
-    def __init__(self, browser, address, name, theme="light", width=1280, **options):
-        self.complaints = []
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        self.context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
-        self.page = self.context.new_page()
-        self.page.on("console", self._said)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
-        self.page.on("request", lambda request: self._asked(request.url, address))
-        self.page.goto(f"{address}/{name}.html")
-
-    def _said(self, message):
-        if message.type in ("error", "warning") and not message.text.startswith(HARMLESS):
-            self.complaints.append(message.text + " " + message.location.get("url", ""))
-
-    def _asked(self, url, address):
-        if not url.startswith((address, "data:", "blob:")):
-            self.complaints.append(f"asked elsewhere: {url}")
-
-    def draw_all(self):
-        """Scroll to every figure until it has drawn."""
-        for figure in self.page.query_selector_all("figure.pk-figure"):
-            figure.scroll_into_view_if_needed()
-            self.page.wait_for_function("f => f.dataset.ready === 'true'", arg=figure, timeout=60_000)
-        return self.page.query_selector_all("figure.pk-figure")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("name", PAGES)
-def test_the_page_shows_everything_without_complaint(browser, address, name, theme, width):
-    with Visit(browser, address, name, theme, width) as visit:
-        figures = visit.draw_all()
-        page = visit.page
-        assert page.evaluate("document.documentElement.dataset.theme") == theme
-        for figure in figures:
-            assert figure.query_selector(".gl-container canvas, .main-svg .scatterlayer .trace"), "nothing drawn"
+@at_both_widths
+def test_the_page_shows_everything_without_complaint(opened):
+    page, width = opened.page, opened.width
+    first = opened.theme()
+    for figure in opened.figures:
+        assert figure.query_selector(".gl-container canvas, .main-svg .scatterlayer .trace"), "nothing drawn"
+    for theme in (first, {"light": "dark", "dark": "light"}[first]):
+        opened.turn(theme)
+        assert opened.theme() == theme
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
         page.evaluate("window.scrollTo(0, 0)")
-        page.wait_for_timeout(300)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / f"{Path(name).name}-{theme}-{width}.png", full_page=True)
-        assert visit.complaints == []
+        page.screenshot(path=SCREENSHOTS / f"{Path(opened.name).name}-{theme}-{width}.png", full_page=True)
+    assert opened.complaints == []
+
+
+@on_a_desktop
+def test_everyone_can_use_the_page(opened):
+    for theme in ("light", "dark"):
+        opened.turn(theme)
+        found = Axe().run(opened.page, options=WCAG)
+        assert found.violations_count == 0, f"{theme}: {found.generate_report()}"
+
+
+@on_a_desktop
+def test_every_icon_is_drawn(opened):
+    icons = opened.page.query_selector_all(".svg-inline--fa, i[class*='fa-']")
+    assert len(icons) > 10
+    assert not [icon.get_attribute("class") for icon in icons if not icon.query_selector(":scope > path")]
+
+
+@on_a_desktop
+def test_scripts_are_light_and_plotly_comes_with_figures_only(opened, site):
+    files = {site / urlsplit(url).path.lstrip("/") for url in opened.scripts}
+    assert sum(len(gzip.compress(file.read_bytes())) for file in files) < 2_000_000
+    assert any("plotly" in file.name for file in files) == bool(opened.figures)
 
 
 @pytest.fixture
 def intro(browser, address):
-    with Visit(browser, address, CONTENTS["root"], reduced_motion="reduce") as visit:
+    with Visit(browser, address, INTRO, reduced_motion="reduce") as visit:
         figure = visit.draw_all()[0]
         yield visit, figure
 
@@ -185,7 +144,54 @@ def test_side_by_side_figures_turn_together(browser, address):
 
 
 def test_without_scripts_a_still_picture_stands_there(browser, address):
-    with Visit(browser, address, CONTENTS["root"], java_script_enabled=False) as visit:
+    with Visit(browser, address, INTRO, java_script_enabled=False) as visit:
         still = visit.page.query_selector("figure.pk-figure .pk-still svg")
         assert still.bounding_box()["height"] > 200
         assert len(still.query_selector_all("polyline")) > 20
+
+
+def test_on_paper_the_still_picture_stands_there(intro):
+    visit, figure = intro
+    visit.page.emulate_media(media="print")
+    assert figure.query_selector(".pk-still svg").is_visible()
+    assert not figure.query_selector(".pk-canvas").is_visible()
+    assert not figure.query_selector(".pk-controls").is_visible()
+
+
+def test_the_keyboard_alone_works_the_first_chapters_figure(browser, address):
+    with Visit(browser, address, FIRST_CHAPTER) as visit:
+        (figure,) = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
+        keyboard = visit.page.keyboard
+        visit.page.evaluate("window.scrollTo(0, 0)")
+        for _ in range(300):
+            keyboard.press("Tab")
+            if figure.evaluate("f => document.activeElement === f.querySelector('.pk-canvas')"):
+                break
+        first = visit.page.evaluate(EYE, figure)
+        keyboard.press("ArrowLeft")
+        visit.page.wait_for_timeout(300)
+        assert visit.page.evaluate(EYE, figure) != pytest.approx(first)
+
+        slider = figure.query_selector("input[type=range]")
+        keyboard.press("Tab")
+        keyboard.press("Space")
+        visit.page.wait_for_function("s => Number(s.value) >= 2", arg=slider)
+        keyboard.press("Space")
+        stopped = int(slider.input_value())
+        keyboard.press("Tab")
+        keyboard.press("ArrowRight")
+        assert int(slider.input_value()) == stopped + 1
+
+
+def test_a_phone_gets_through_the_first_chapter(browser, address):
+    with Visit(browser, address, FIRST_CHAPTER, width=NARROW, has_touch=True, is_mobile=True, device_scale_factor=2) as visit:
+        page = visit.page
+        (moving,) = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
+        moving.query_selector("button.pk-play").tap()
+        page.wait_for_function("s => Number(s.value) >= 2", arg=moving.query_selector("input[type=range]"))
+        moving.query_selector("button.pk-play").tap()
+        solution = page.locator("details.hide, .toggle-details, details").last
+        solution.locator("summary").tap()
+        assert solution.evaluate("d => d.open")
+        assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [NARROW, NARROW]
+        assert visit.complaints == []

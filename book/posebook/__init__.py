@@ -1,23 +1,26 @@
 """What only the site needs: a Sphinx extension for this book. Nothing in posekit imports it.
 
 It draws plotly figures from one plotly.js served by the site itself, brings MathJax along, and keeps the cache of
-executed chapters honest: the stock cache does not see changes in posekit.
+executed chapters honest: the stock cache does not see changes in posekit. It also trains and serves the lifter of
+the page "Try it".
 """
 
-import hashlib
 import os
-import platform
 import resource
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 from posebook import library
+from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
+from posebook.icons import cut_icons
+from posebook.tryit_page import TRYIT_CLASS, TryIt, copy_files, prepared
 from posekit.records import peak_memory_mb
 
 ASSETS = Path(__file__).parent / "assets"
 VENDOR = "vendor"
+ICONS = "scripts/fontawesome.js"
 MATHJAX = f"{VENDOR}/mathjax/tex-mml-chtml.js"
 PLOTLY = f"{VENDOR}/plotly.min.js"
 
@@ -26,9 +29,12 @@ def setup(app):
     """Sphinx's entry point."""
     library.setup(app)
     app.connect("config-inited", _configure)
+    app.connect("builder-inited", _prepare_try_it)
     app.connect("html-page-context", _page_scripts)
+    app.connect("html-page-context", _list_items)
     app.connect("build-finished", _copy_vendor)
     app.connect("build-finished", _note_peak_memory)
+    app.add_directive("try-it", TryIt)
     app.add_css_file("posebook.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -46,12 +52,12 @@ def _configure(app, config):
 
 def code_digest(root: Path) -> str:
     """Digest of all that chapters' outputs depend on beside their own cells: library, records, versions."""
-    digest = hashlib.sha256(platform.python_version().encode())
-    files = [root / "constraints.txt", *sorted((root / "posekit").rglob("*.py")), *sorted(root.rglob("posekit/**/*.json"))]
-    for path in [*files, *sorted((root / "book" / "results").rglob("*.json"))]:
-        digest.update(str(path.relative_to(root)).encode())
-        digest.update(path.read_bytes() if path.exists() else b"")
-    return digest.hexdigest()[:16]
+    return digest_of([*library_files(root), *sorted((root / "book" / "results").rglob("*.json"))], root)
+
+
+def _prepare_try_it(app):
+    if app.builder.name == "html":
+        prepared(Path(app.srcdir))
 
 
 def _page_scripts(app, pagename, templatename, context, doctree):
@@ -65,6 +71,14 @@ def _page_scripts(app, pagename, templatename, context, doctree):
     context["script_files"][:] = kept
     if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
         app.add_js_file("posebook-figures.js", loading_method="defer", **{"data-plotly": PLOTLY})
+    if f'class="{TRYIT_CLASS}"' in (context.get("body") or ""):
+        app.add_js_file("tryit.js", loading_method="defer")
+
+
+def _list_items(app, pagename, templatename, context, doctree):
+    # docutils gives the entries of a bibliography a role that ARIA has since deprecated, and that lists may not hold.
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def _note_peak_memory(app, error):
@@ -80,8 +94,11 @@ def _copy_vendor(app, error):
     if error or app.builder.name != "html":
         return
     static = Path(app.outdir) / "_static"
+    copy_files(Path(app.srcdir), static)
     plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
     _copy(plotly, static / PLOTLY)
+    theme = Path(find_spec("pydata_sphinx_theme").origin).parent / "theme" / "pydata_sphinx_theme" / "static"
+    (static / ICONS).write_text(cut_icons(theme / ICONS, static.parent))
     mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
     _copy(mathjax / "tex-mml-chtml.js", static / MATHJAX)
     fonts = "output/chtml/fonts/woff-v2"

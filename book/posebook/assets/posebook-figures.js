@@ -53,6 +53,7 @@
       attributeFilter: ["data-theme"],
     });
     figure.dataset.ready = "true";
+    figure.dispatchEvent(new Event("pk-drawn"));
   }
 
   function place(Plotly, canvas, meta) {

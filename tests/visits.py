@@ -1,0 +1,71 @@
+"""Visits to the built site's pages in headless Chromium."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SCREENSHOTS = ROOT / "_build" / "screenshots"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
+CHAPTERS = [chapter for part in CONTENTS["parts"] for chapter in part["chapters"]]
+PAGES = [CONTENTS["root"], *(page["file"] for chapter in CHAPTERS for page in (chapter, *chapter.get("sections", ())))]
+HARMLESS = ("[PST]", "[togglebutton]", "Canvas2D: Multiple readback", "GPU stall due to ReadPixels", "WebGL")
+
+needs_browser = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here: the site was not opened in a browser"
+    ),
+]
+
+
+class Visit:
+    """A page in the browser, the scripts it asked for, and everything it complained about."""
+
+    def __init__(self, browser, address, name, theme="light", width=1280, **options):
+        self.name, self.width = name, width
+        self.complaints, self.scripts = [], set()
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        self.context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
+        self.page = self.context.new_page()
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        self.page.on("request", lambda request: self._asked(request, address))
+        self.page.goto(f"{address}/{name}.html")
+
+    def _said(self, message):
+        if message.type in ("error", "warning") and not message.text.startswith(HARMLESS):
+            self.complaints.append(message.text + " " + message.location.get("url", ""))
+
+    def _asked(self, request, address):
+        if request.resource_type == "script":
+            self.scripts.add(request.url)
+        if not request.url.startswith((address, "data:", "blob:")):
+            self.complaints.append(f"asked elsewhere: {request.url}")
+
+    def theme(self):
+        """The theme shown."""
+        return self.page.evaluate("document.documentElement.dataset.theme")
+
+    def turn(self, theme):
+        """Show the page light or dark, and wait until figures and fading colours have followed."""
+        self.page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
+        self.page.wait_for_timeout(300)
+
+    def draw_all(self):
+        """Scroll to every figure until it has drawn."""
+        for figure in self.page.query_selector_all("figure.pk-figure"):
+            figure.scroll_into_view_if_needed()
+            self.page.wait_for_function("f => f.dataset.ready === 'true'", arg=figure, timeout=60_000)
+        return self.page.query_selector_all("figure.pk-figure")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
