@@ -12,6 +12,7 @@ import resource
 import statistics
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -85,7 +86,7 @@ def load_record(path: str | Path) -> Record:
 
 
 def recorded(start: str | Path = ".") -> dict[str, list[Record]]:
-    """The report's recorded runs by "<dataset>/<name>", one record a seed, from `book/results`; see `book_folder`."""
+    """The report's recorded runs, as `by_row` groups them, from `book/results`; see `book_folder`."""
     return by_row(book_folder(start) / "results")
 
 
@@ -108,22 +109,26 @@ def book_folder(start: str | Path = ".") -> Path:
 
 
 def by_row(folder: str | Path) -> dict[str, list[Record]]:
-    """Records under a folder grouped over seeds: "<dataset>/<name>" -> records."""
-    rows: dict[str, list[Record]] = {}
+    """Records under a folder grouped over seeds: "<dataset>/<name>" -> records. A row without any has an empty list."""
+    rows: dict[str, list[Record]] = defaultdict(list)
     for path in sorted(Path(folder).rglob("*-seed*.json")):
         name = re.sub(r"-seed\d+$", "", path.stem)
-        rows.setdefault(f"{path.parent.name}/{name}", []).append(load_record(path))
+        rows[f"{path.parent.name}/{name}"].append(load_record(path))
     return rows
 
 
 def mean_and_spread(records: list[Record], metric: str = "report_mpjpe") -> tuple[float, float]:
-    """Mean over seeds and sample standard deviation (NaN for a single seed), millimetres."""
+    """Mean over seeds and sample standard deviation (NaN for a single seed), millimetres; both NaN without records."""
     values = [record.metrics_mm[metric] for record in records]
+    if not values:
+        return float("nan"), float("nan")
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else float("nan")
 
 
 def in_words(records: list[Record], metric: str = "report_mpjpe") -> str:
-    """Mean ± spread in millimetres, as tables print it."""
+    """Mean ± spread in millimetres, as tables print it; without records it says so."""
+    if not records:
+        return "not recorded yet"
     mean, spread = mean_and_spread(records, metric)
     return f"{mean:.2f} ± {spread:.2f}" if spread == spread else f"{mean:.2f}"
 

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def test_rows_gather_seeds(record, tmp_path):
     assert mean_and_spread(row) == pytest.approx((13.0, 3.605551275))
     assert in_words(row) == "13.00 ± 3.61"
     assert in_words(row[:1]) == "10.00"
+    assert in_words([]) == "not recorded yet"
+    assert all(math.isnan(value) for value in mean_and_spread([]))
 
 
 def test_recorded_runs_are_found_from_anywhere_in_the_checkout(tmp_path):
