@@ -57,8 +57,8 @@ from posekit.triangulation import triangulate
 
 # %% tags=["parameters"]
 width = 256  # hidden units a layer
-epochs = 24  # passes of training over the training set
-adapt_epochs = 20  # passes of adaptation over the test set
+epochs = 20  # passes of training over the training set
+adapt_epochs = 15  # passes of adaptation over the test set
 adapt_learning_rate = 0.0003  # of adaptation, constant
 one_steps = 80  # steps of adaptation to a single moment
 seed = 0  # of weights and batch order
