@@ -89,7 +89,7 @@ The report's comparison with the literature does not stand: it mixes protocols, 
 # `mpjpe` is the literature's, relative to the root. The two are never compared here.
 # Ours are means over seeds, ± the standard deviation between seeds where there is more than one.
 # All use exact 2D poses, projected from the 3D truth, as the report does.
-# The names in the last column are files of [records](rerun); every number on this page is read from them.
+# The names in the last column are files of [records](../book/rerun); every number on this page is read from them.
 #
 # ## Table 1
 #

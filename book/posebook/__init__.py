@@ -11,7 +11,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from posebook import library
+from posebook import accessible, library
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
@@ -27,11 +27,11 @@ PLOTLY = f"{VENDOR}/plotly.min.js"
 
 def setup(app):
     """Sphinx's entry point."""
+    accessible.setup(app)
     library.setup(app)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _prepare_try_it)
     app.connect("html-page-context", _page_scripts)
-    app.connect("html-page-context", _list_items)
     app.connect("build-finished", _copy_vendor)
     app.connect("build-finished", _note_peak_memory)
     app.add_directive("try-it", TryIt)
@@ -73,12 +73,6 @@ def _page_scripts(app, pagename, templatename, context, doctree):
         app.add_js_file("posebook-figures.js", loading_method="defer", **{"data-plotly": PLOTLY})
     if f'class="{TRYIT_CLASS}"' in (context.get("body") or ""):
         app.add_js_file("tryit.js", loading_method="defer")
-
-
-def _list_items(app, pagename, templatename, context, doctree):
-    # docutils gives the entries of a bibliography a role that ARIA has since deprecated, and that lists may not hold.
-    if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def _note_peak_memory(app, error):

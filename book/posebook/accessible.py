@@ -1,0 +1,41 @@
+"""Mends what the tools under the book write and WCAG 2.1 does not allow; axe-core watches over it in the tests."""
+
+import re
+
+from bs4 import BeautifulSoup
+
+PARAMETERS = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
+
+
+def setup(app):
+    """Sphinx's entry point, called by posebook's."""
+    app.connect("html-page-context", _mend, priority=900)  # after the theme has put its functions there
+
+
+def _mend(app, pagename, templatename, context, doctree):
+    if "body" in context:
+        context["body"] = list_parameters(list_citations(context["body"]))
+    if make := context.get("generate_toctree_html"):
+        context["generate_toctree_html"] = lambda *args, **options: name_summaries(str(make(*args, **options)))
+
+
+def list_citations(page: str) -> str:
+    """docutils gives the entries of a bibliography a role that ARIA has since deprecated, and that lists may not hold."""
+    return page.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def list_parameters(page: str) -> str:
+    """Sphinx writes a long signature's parameters as definitions without terms; they are a list."""
+
+    def as_list(found: re.Match) -> str:
+        return f'<ul class="pk-parameters">{found[1].replace("<dd>", "<li>").replace("</dd>", "</li>")}</ul>'
+
+    return PARAMETERS.sub(as_list, page)
+
+
+def name_summaries(navigation: str) -> str:
+    """The theme's arrows that unfold a chapter's sections have no name; they get their chapter's."""
+    soup = BeautifulSoup(navigation, "html.parser")
+    for details in soup.select("a + details"):
+        details.summary["aria-label"] = f"Pages of {details.find_previous_sibling('a').get_text()}"
+    return str(soup)
