@@ -283,11 +283,16 @@ def curve_of(row):
     return [], []
 
 
+settings = {
+    "dropout 0.0": "label_free-published-dropout0.0",
+    "dropout 0.5": "label_free-published-dropout0.5",
+    "dropout 0.5 → 0.0": "label_free-published",
+}
 curve_figure(
     {
-        "dropout 0.0": curve_of("label_free-published-dropout0.0"),
-        "dropout 0.5": curve_of("label_free-published-dropout0.5"),
-        "dropout 0.5 → 0.0": curve_of("label_free-published"),
+        name: curve_of(row)
+        for name, row in settings.items()
+        if curve_of(row)[0]
     },
     "epoch",
     "report_mpjpe (mm)",
