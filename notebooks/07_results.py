@@ -31,8 +31,9 @@ import torch
 from IPython.display import Markdown
 
 from posekit.datasets import load_dataset
+from posekit.drawing import Layer, Panel, show
 from posekit.experiments import Experiment
-from posekit.figures import Layer, Panel, curve_figure, show
+from posekit.figures import curve_figure
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, supervised_loss
 from posekit.random import generator

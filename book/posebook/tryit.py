@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from posekit.cameras import LENS_REACH, NEAR_M, Cameras
 from posekit.datasets import load_dataset
-from posekit.figures import COLORS, EYE, GHOST, Layer, Panel, show
+from posekit.drawing import COLORS, EYE, GHOST, Layer, Panel, show
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss
 from posekit.random import generator
