@@ -21,6 +21,7 @@ GHOST = "#8A8A8A"
 PERSON_BOX = ((-1.0, 1.0), (-1.0, 1.0), (0.0, 2.0))
 EYE = dict(x=1.35, y=-1.15, z=0.55)
 PLAYBACK_RATE = 15  # drawn frames a second
+UNNAMED = dict(showlegend=False, hoverinfo="skip")
 LOOK = dict(
     paper_bgcolor="rgba(0,0,0,0)",
     plot_bgcolor="rgba(0,0,0,0)",
@@ -146,7 +147,7 @@ def _add_axes(figure: go.Figure, panel: Panel, index: int) -> dict:
     )
     axes = dict(xaxis="x" + suffix, yaxis="y" + suffix)
     frame = np.array([[0, 0], [width, 0], [width, height], [0, height], [0, 0]], dtype=np.float32).T
-    figure.add_trace(go.Scatter(x=frame[0], y=frame[1], mode="lines", line=dict(color=GHOST, width=1), **_QUIET, **axes))
+    figure.add_trace(go.Scatter(x=frame[0], y=frame[1], mode="lines", line=dict(color=GHOST, width=1), **UNNAMED, **axes))
     return axes
 
 
@@ -159,10 +160,7 @@ def _floor(box, step: float = 0.5) -> go.Scatter3d:
     ]
     points = np.array([[*line, (np.nan, np.nan)] for line in lines], dtype=np.float32).reshape(-1, 2)
     z = np.full(len(points), z0, dtype=np.float32)
-    return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color="#9a9a9a", width=1), **_QUIET)
-
-
-_QUIET = dict(showlegend=False, hoverinfo="skip")
+    return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color="#9a9a9a", width=1), **UNNAMED)
 
 
 def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool) -> dict:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from posekit.cameras import Cameras
-from posekit.drawing import GHOST, LOOK, Layer, Panel, show
+from posekit.drawing import GHOST, LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
 from posekit.sequences import Views
 from posekit.skeleton import Skeleton
@@ -121,12 +121,12 @@ def _frusta(cameras: Cameras, depth: float = 0.7) -> go.Scatter3d:
     spokes = torch.stack([center.expand_as(corners), corners, gap.expand_as(corners)], dim=2).flatten(1, 2)
     rim = torch.cat([corners, corners[:, :1], gap], dim=1)
     x, y, z = torch.cat([spokes, rim], dim=1).flatten(0, 1).numpy().T
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color="#009E73", width=3), **_QUIET)
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color="#009E73", width=3), **UNNAMED)
 
 
 def _labels(cameras: Cameras, names: tuple[str, ...]) -> go.Scatter3d:
     x, y, z = (cameras.centers_world + torch.tensor([0, 0, 0.35])).numpy().T
-    return go.Scatter3d(x=x, y=y, z=z, mode="text", text=list(names), textfont=dict(color="#009E73", size=13), **_QUIET)
+    return go.Scatter3d(x=x, y=y, z=z, mode="text", text=list(names), textfont=dict(color="#009E73", size=13), **UNNAMED)
 
 
 def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options) -> go.Figure:
