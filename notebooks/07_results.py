@@ -95,6 +95,7 @@ Its comparison with the literature does not stand: it mixes protocols, and its m
 # Ours are means over seeds, ± the standard deviation between seeds where there is more than one.
 # All use exact 2D poses, projected from the 3D truth, as the report does.
 # The names in the last column are files of [records](../book/rerun); every number on this page is read from them.
+# Where a run is not recorded yet, the page says so; `make reproduce` runs what is missing.
 #
 # ## Table 1
 #
