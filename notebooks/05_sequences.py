@@ -342,11 +342,12 @@ noisy = test.with_detector_noise(5.0, 0.0, generator(seed))
 # %% tags=["hide-cell"]
 convolution = trained[f"convolution, {window} frames"][0]
 half = window // 2
-batch = train.views().windows(around[half : half + 200])
+batch = train.views().windows(whole[:200])
 blind = batch.screen.clone()
 blind[:, half] = blind[:, half - 1]
 with torch.no_grad():
     moved = (
         (convolution(blind) - convolution(batch.screen)).norm(dim=-1).mean()
     )
+assert moved > 0
 f"{1000 * moved:.1f} mm"
