@@ -250,7 +250,7 @@ Markdown(
 #
 # - Triangulation is a few linear equations a joint. It needs calibrated views at test, and no training.
 # - With exact 2D poses it is exact. The report's adaptation has the same inputs and is not.
-# - The wrong lens costs more than a millimetre, which nobody notices beside a lifter's error.
+# - The wrong lens shows here. Beside the error of a lifter nobody would notice it.
 # - With noise the error grows; with blunders one has to leave views out.
 #
 # A lifter earns its keep elsewhere: from one view, or without calibration, and perhaps from very noisy views.
