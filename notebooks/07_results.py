@@ -448,10 +448,11 @@ def side_by_side(frame, view=0):
     return show(panels, alt, height=300)
 
 
-side_by_side(test.clips[0].start + 40)
+first, last = test.clips[0], test.clips[-1]
+side_by_side((first.start + first.stop) // 2)
 
 # %% tags=["hide-input"]
-side_by_side(test.clips[-1].start + 60)
+side_by_side((last.start + last.stop) // 2)
 
 # %% [markdown]
 # ## What we saw
