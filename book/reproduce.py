@@ -7,6 +7,7 @@ a ROW is a name or a pattern of names such as "label_free*", or of one seed's ru
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -91,7 +92,7 @@ def main() -> int:
     options = ["-p", "device", asked.device, "-p", "test_every", str(asked.test_every)]
     options += ["-p", "threads", str(asked.threads), *(["-p", "models_dir", asked.models] if asked.models else [])]
     if asked.list:
-        print("\n".join(" ".join(run.command()) for run in missing))
+        print("\n".join(shlex.join(run.command()) for run in missing))
         return 0
 
     def execute(run: Run) -> bool:

@@ -205,13 +205,8 @@ curve = fit(
 )
 
 # %%
-measured = [
-    (e, mm)
-    for e, mm in zip(curve.epoch, curve.report_mpjpe_mm)
-    if mm is not None
-]
 curve_figure(
-    {"test error": tuple(zip(*measured))},
+    {"test error": curve.measured()},
     "epoch",
     "report_mpjpe (mm)",
     alt="The test error of label-free training in millimetres, falling over the epochs.",

@@ -214,14 +214,17 @@ Markdown(table(header, rows))
 boxing = [clip for clip in test.clips if clip.action == "Box"]
 moving = [clip for clip in test.clips if clip.action != "Box"]
 seen, held_out = test.select_clips(moving), test.select_clips(boxing)
-elsewhere, _ = adapt(
-    lifter,
-    seen.views(),
-    label_free_loss,
-    epochs=adapt_epochs,
-    learning_rate=adapt_learning_rate,
-    generator=generator(seed),
-)
+
+
+def adapted_to(views, epochs=adapt_epochs, loss=label_free_loss):
+    """A copy of the lifter, adapted as above."""
+    settings = dict(epochs=epochs, learning_rate=adapt_learning_rate)
+    return adapt(lifter, views, loss, **settings, generator=generator(seed))[
+        0
+    ]
+
+
+elsewhere = adapted_to(seen.views())
 
 # %%
 rows = []
@@ -246,14 +249,7 @@ Markdown(table(["synthetic test clips", "before, mm", "after, mm"], rows))
 
 # %%
 k = test.clips[1].start + 60
-one, one_curve = adapt(
-    lifter,
-    test.views()[k : k + 1],
-    label_free_loss,
-    epochs=one_steps,
-    learning_rate=adapt_learning_rate,
-    generator=generator(seed),
-)
+one = adapted_to(test.views()[k : k + 1], epochs=one_steps)
 moment = slice(k, k + 1)
 to_world = test.frame_cameras[moment].camera_to_world
 lifted = {
@@ -285,14 +281,7 @@ f"mean joint distance: {errors['before']:.0f} mm before, {errors['after']:.0f} m
 
 # %% tags=["hide-cell"]
 two, third = test.select_views(["C1", "C2"]), test.select_views(["C3"])
-from_two, _ = adapt(
-    lifter,
-    two.views(),
-    label_free_loss,
-    epochs=adapt_epochs,
-    learning_rate=adapt_learning_rate,
-    generator=generator(seed),
-)
+from_two = adapted_to(two.views())
 mm = [
     evaluate(m, third).metrics_mm["report_mpjpe"] for m in (lifter, from_two)
 ]
@@ -320,12 +309,9 @@ message
 # **3.** Adapt with the published clamp, `partial(label_free_loss, clamp=1.0)`. Where people stand in front of all cameras, does it change anything?
 
 # %% tags=["hide-cell"]
-clamped, _ = adapt(
-    lifter,
+clamped = adapted_to(
     test.views(),
+    max(1, adapt_epochs // 4),
     partial(label_free_loss, clamp=1.0),
-    epochs=max(1, adapt_epochs // 4),
-    learning_rate=adapt_learning_rate,
-    generator=generator(seed),
 )
 f"with the clamp: {evaluate(clamped, test).metrics_mm['report_mpjpe']:.1f} mm"

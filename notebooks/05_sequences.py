@@ -226,14 +226,8 @@ trained = {
 
 
 # %%
-def measured(curve):
-    """Epochs and errors, of the epochs that were measured."""
-    pairs = zip(curve.epoch, curve.report_mpjpe_mm)
-    return tuple(zip(*[pair for pair in pairs if pair[1] is not None]))
-
-
 curve_figure(
-    {name: measured(curve) for name, (_, curve) in trained.items()},
+    {name: curve.measured() for name, (_, curve) in trained.items()},
     "epoch",
     "report_mpjpe (mm)",
     alt="Test error on the synthetic clips over the epochs for a single-frame lifter, a temporal convolution and a transformer with positions.",

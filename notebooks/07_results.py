@@ -44,7 +44,7 @@ from posekit.records import (
     report_table,
     table,
 )
-from posekit.training import adapt, fit, lift
+from posekit.training import Curve, adapt, fit, lift
 
 # %% tags=["hide-input"]
 runs = recorded()
@@ -100,12 +100,7 @@ def curve_of(row):
     """Epochs and errors of the run with the report's seed."""
     for record in runs[f"humaneva/{row}"]:
         if record.experiment["seed"] == 982356147:
-            pairs = zip(
-                record.curve["epoch"], record.curve["report_mpjpe_mm"]
-            )
-            return tuple(
-                zip(*[pair for pair in pairs if pair[1] is not None])
-            )
+            return Curve(**record.curve).measured()
     return [], []
 
 
@@ -255,8 +250,7 @@ Markdown("**Human3.6M, mm**\n\n" + table(header, lines))
 
 # %% tags=["hide-input"]
 experiment = Experiment(**runs["humaneva/label_free-published"][0].experiment)
-words = [f'"{w}"' if ">" in w else w for w in experiment.command()]
-Markdown("```\n" + " ".join(words).replace(" -p", " \\\n  -p") + "\n```")
+Markdown(f"```\n{experiment.command_text()}\n```")
 
 # %% [markdown]
 # ## Table 2, with the protocols it leaves out

@@ -40,6 +40,7 @@ import torch
 
 from posekit.experiments import Experiment, notebook_parameters, run
 from posekit.figures import curve_figure
+from posekit.training import Curve
 
 # %% tags=["parameters"]
 dataset: str = "synthetic"  # synthetic, humaneva, human36m
@@ -115,10 +116,8 @@ record.save(results_dir, name)
 # How the error went, if anything was trained:
 
 # %%
-measured = zip(record.curve["epoch"], record.curve["report_mpjpe_mm"])
-measured = [(epoch, mm) for epoch, mm in measured if mm is not None]
 curve_figure(
-    {"test error": tuple(zip(*measured)) or ([], [])},
+    {"test error": Curve(**record.curve).measured()},
     "epoch",
     "report_mpjpe (mm)",
     alt="The test error of this run in millimetres over the epochs of training.",

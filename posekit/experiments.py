@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -111,6 +112,10 @@ class Experiment:
             if value != f.default:
                 words += ["-p", f.name, str(value)]
         return words
+
+    def command_text(self) -> str:
+        """`command` as one types it in a shell, a parameter a line."""
+        return shlex.join(self.command()).replace(" -p ", " \\\n  -p ")
 
     @classmethod
     def help(cls) -> str:

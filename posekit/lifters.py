@@ -187,15 +187,14 @@ class SequenceLifter(nn.Module):
             (*batch, V, J, 3), the middle frame's poses; with `window=None` (*batch, T, V, J, 3), every frame's.
         """
         check_joints(screen, self.joints)
+        wanted = slice(None) if self.window is None else _middle(screen, self.window)
         stretches, there = _stretches(screen)
         poses = stretches.new_full((*stretches.shape[:-1], 3), torch.nan)
         if there.any():
             some, longest = there.any(1), int(there.any(0).nonzero().max()) + 1  # the rest is padding
             lifted = self._lift(stretches[some, :longest], there[some, :longest])
             poses[some, :longest] = lifted.where(there[some, :longest, None, None], torch.nan)
-        if self.window is not None:
-            poses = poses[:, _middle(screen, self.window)]
-        return _views_back(poses, screen)
+        return _views_back(poses[:, wanted], screen)
 
     def _lift(self, poses, there):
         embedded = poses.new_zeros(*there.shape, self.inner[0].out_features)

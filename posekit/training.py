@@ -33,6 +33,11 @@ class Curve:
         self.loss.append(loss)
         self.report_mpjpe_mm.append(report_mpjpe_mm)
 
+    def measured(self) -> tuple[list[int], list[float]]:
+        """The epochs at which the error was measured, and these errors. A record's: `Curve(**record.curve).measured()`."""
+        kept = [index for index, error in enumerate(self.report_mpjpe_mm) if error is not None]
+        return [self.epoch[index] for index in kept], [self.report_mpjpe_mm[index] for index in kept]
+
 
 def fit(
     lifter: nn.Module,

@@ -1,6 +1,7 @@
 import inspect
 import json
 import re
+import shlex
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -130,3 +131,10 @@ def test_the_notebooks_parameters_are_the_experiments_with_the_same_defaults():
     options = ("results_dir", "name", "models_dir", "device", "threads", "test_every")
     assert Experiment.parse(notebook_parameters(namespace, *options)) == Experiment()
     assert set(notebook_parameters(namespace)) == {f.name for f in fields(Experiment)} | set(options)
+
+
+def test_the_command_is_quoted_for_a_shell_and_means_the_same_run():
+    experiment = Experiment(dropout="0.5->0.0", seed=3)
+    text = experiment.command_text()
+    assert text.splitlines()[1:] == ["  -p dropout '0.5->0.0' \\", "  -p seed 3"]
+    assert shlex.split(text.replace("\\\n", "")) == experiment.command()

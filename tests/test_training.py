@@ -75,6 +75,7 @@ def test_the_curve_measures_only_when_asked(data):
     train, test = data
     _, curve = trained(train.views(), label_free_loss, epochs=5, test=test, test_every=2)
     assert [value is None for value in curve.report_mpjpe_mm] == [True, False, True, False, False]
+    assert curve.measured() == ([2, 4, 5], [curve.report_mpjpe_mm[k] for k in (1, 3, 4)])
     assert trained(train.views(), label_free_loss, epochs=1)[1].report_mpjpe_mm == [None]
 
 
