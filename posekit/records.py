@@ -130,7 +130,7 @@ def in_words(records: list[Record], metric: str = "report_mpjpe") -> str:
     if not records:
         return "not recorded yet"
     mean, spread = mean_and_spread(records, metric)
-    return f"{mean:.2f} ± {spread:.2f}" if spread == spread else f"{mean:.2f}"
+    return f"{mean:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{spread:.2f}" if spread == spread else f"{mean:.2f}"
 
 
 def table(header: list[str], rows: list[list]) -> str:
@@ -192,13 +192,9 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def peak_memory_mb(of: int = resource.RUSAGE_SELF) -> int:
-    """The most memory this process has held so far, or of those it started and saw end the one that held most.
-
-    Args:
-        of: `resource.RUSAGE_SELF` or `resource.RUSAGE_CHILDREN`.
-    """
-    peak = resource.getrusage(of).ru_maxrss
+def peak_memory_mb() -> int:
+    """The most memory this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 

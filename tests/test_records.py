@@ -74,7 +74,7 @@ def test_rows_gather_seeds(record, tmp_path):
         one.save(tmp_path, "row")
     (row,) = by_row(tmp_path).values()
     assert mean_and_spread(row) == pytest.approx((13.0, 3.605551275))
-    assert in_words(row) == "13.00 ± 3.61"
+    assert in_words(row) == "13.00\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}3.61"
     assert in_words(row[:1]) == "10.00"
     assert in_words([]) == "not recorded yet"
     assert all(math.isnan(value) for value in mean_and_spread([]))

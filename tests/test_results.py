@@ -71,6 +71,11 @@ def test_every_record_is_in_the_list_with_its_settings(reproduce):
         assert listed[path].is_recorded(), f"{path} has other settings than its row in runs.yml"
 
 
+def test_every_run_of_the_list_is_recorded(reproduce):
+    missing = [f"{run.name}, seed {run.experiment.seed}" for run in reproduce.read_runs() if not run.is_recorded()]
+    assert not missing, "make reproduce runs them; see CONTRIBUTING.md"
+
+
 def known_values():
     """All errors in millimetres that records or the report's tables hold."""
     for path in RECORDS:
