@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import jupytext
@@ -13,6 +14,7 @@ import papermill
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from traitlets.config import Config
 
@@ -22,6 +24,9 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 HOOKS = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]}
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+PINNED = {canonicalize_name(pin.name): pin.specifier for pin in PINS}
 
 
 def colab_cells(chapter):
@@ -84,19 +89,24 @@ def test_binder_gets_the_pinned_torch_and_posekit_itself():
     assert "--editable .[book]" in pip["pip"]
 
 
-def test_binder_starts_with_few_threads():
+def test_binder_starts_with_one_thread():
     done = subprocess.run([ROOT / "start", "sh", "-c", "echo $OMP_NUM_THREADS"], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "2"
+    assert done.stdout.strip() == "1"
 
 
 def test_everything_asked_for_is_pinned():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pins = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
-    pinned = {canonicalize_name(pin.name): pin.specifier for pin in pins}
-    for line in [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]:
+    for line in [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]:
         asked = Requirement(line)
-        (version,) = pinned[canonicalize_name(asked.name)]
+        (version,) = PINNED[canonicalize_name(asked.name)]
         assert version.version in asked.specifier, line
+
+
+def test_pins_suit_the_oldest_python_we_promise():
+    oldest = re.match(r">=([\d.]+)", PROJECT["requires-python"])[1] + ".0"
+    installed = [package.metadata for package in distributions() if canonicalize_name(package.name) in PINNED]
+    assert len(installed) > 50
+    needs = {about["Name"]: about.get("Requires-Python", "") for about in installed}
+    assert not {name: need for name, need in needs.items() if oldest not in SpecifierSet(need)}
 
 
 def make_targets():
