@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -9,6 +10,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import nbformat
 import pytest
 from jupyter_cache import get_cache
+from nbclient import NotebookClient
+
+from posebook import JUPYTER
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -99,10 +103,30 @@ def test_every_figure_of_every_executed_notebook_is_on_its_page(site, pages):
     assert counted > 5
 
 
-def test_every_chapter_fits_in_a_free_container(site):
-    """Binder gives two gigabytes to Jupyter and all its kernels. The build ran the chapters as readers do."""
-    (note,) = (site.parent / ".jupyter_cache").glob("*/peak_memory_mb.txt")
-    assert 100 < int(note.read_text()) < 1500  # under a hundred no chapter can have run
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its memory limit")
+@pytest.mark.parametrize("greed", ["bytearray(1_600_000_000)", "import torch; torch.ones(400_000_000)"])
+def test_chapters_run_in_as_little_memory_as_readers_have(greed, monkeypatch, tmp_path):
+    """The strict build runs every chapter with this kernel, so one that needs more memory or time fails it."""
+    monkeypatch.setenv("JUPYTER_PATH", str(JUPYTER))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
+    limits = "import resource; print(resource.getrlimit(resource.RLIMIT_DATA)[0], resource.getrlimit(resource.RLIMIT_CPU)[0])"
+    cells = [nbformat.v4.new_code_cell(code) for code in (limits, greed)]
+    client = NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name="python3", allow_errors=True)
+    client.execute()
+    printed, failed = (cell.outputs[-1] for cell in client.nb.cells)
+    memory, seconds = map(int, printed.text.split())
+    assert memory <= 1.5 * 2**30
+    assert seconds <= 2 * 120  # two minutes on two cores
+    assert failed.output_type == "error"
+    assert "memory" in (failed.ename + failed.evalue).lower()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+def test_the_build_ran_every_chapter_with_that_kernel(site):
+    assert "1.5 GB of memory and 240 s of processor time" in (site / "book" / "rerun.html").read_text()
+    (folder,) = (site.parent / ".jupyter_cache").iterdir()
+    ran = {Path(record.uri).stem for record in get_cache(folder).list_cache_records()}
+    assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} <= ran
 
 
 def test_no_page_holds_a_control_without_a_kernel(pages):

@@ -1,4 +1,4 @@
-"""Every notebook: the pair agrees, no outputs are committed, and it runs headless with small parameters."""
+"""Every notebook: the pair agrees, no outputs are committed, and it runs with small parameters, as on Binder."""
 
 from pathlib import Path
 
@@ -10,8 +10,11 @@ import yaml
 from jupytext.compare import compare_notebooks
 from traitlets.config import Config
 
+from posebook import JUPYTER
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 SMALL = {
     "02_lift_with_labels": dict(width=32, epochs=4, learning_rate=0.005),
@@ -44,9 +47,10 @@ def execute(stem, tmp_path, **parameters):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder to run in, from where chapters find the recorded runs; a short one, for the kernel's socket."""
+    """A folder to run in, short for the kernel's socket, with recorded runs; a kernel with the limits of a free container."""
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setenv("POSEKIT_QUIET", "1")
+    monkeypatch.setenv("JUPYTER_PATH", str(JUPYTER))
+    monkeypatch.delenv("POSEKIT_QUIET", raising=False)  # as readers have it
     (tmp_path / "book").symlink_to(ROOT / "book")
     return tmp_path
 
@@ -84,7 +88,10 @@ def test_it_is_in_the_table_of_contents(script):
 def test_it_runs_with_small_parameters(script, workplace):
     unknown = set(SMALL.get(script.stem, {})) - set(papermill.inspect_notebook(script.with_suffix(".ipynb")))
     assert not unknown
-    execute(script.stem, workplace, **SMALL.get(script.stem, {}))
+    done = execute(script.stem, workplace, **SMALL.get(script.stem, {}))
+    for cell in done.cells:
+        if "LiftExplorer(" in cell.source:
+            assert any(WIDGET_MIME in output.get("data", {}) for output in cell.outputs)
 
 
 @pytest.mark.slow

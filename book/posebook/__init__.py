@@ -6,7 +6,6 @@ the page "Try it".
 """
 
 import os
-import resource
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +15,9 @@ from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
 from posebook.tryit_page import TRYIT_CLASS, TryIt, copy_files, prepared
-from posekit.records import peak_memory_mb
 
 ASSETS = Path(__file__).parent / "assets"
+JUPYTER = Path(__file__).parent / "jupyter"  # its kernel has no more memory and time than readers have on Binder
 VENDOR = "vendor"
 ICONS = "scripts/fontawesome.js"
 MATHJAX = f"{VENDOR}/mathjax/tex-mml-chtml.js"
@@ -33,7 +32,6 @@ def setup(app):
     app.connect("builder-inited", _prepare_try_it)
     app.connect("html-page-context", _page_scripts)
     app.connect("build-finished", _copy_vendor)
-    app.connect("build-finished", _note_peak_memory)
     app.add_directive("try-it", TryIt)
     app.add_css_file("posebook.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -42,7 +40,9 @@ def setup(app):
 def _configure(app, config):
     config.html_static_path.append(str(ASSETS))
     config.mathjax_path = MATHJAX
+    config.html_theme_options.setdefault("navbar_persistent", [])  # or a bar over the page repeats the sidebar's search
     os.environ["POSEKIT_QUIET"] = "1"  # the chapters' kernels inherit it: no progress bars in pages
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(JUPYTER), os.environ.get("JUPYTER_PATH")]))
     cache = Path(app.srcdir) / "_build" / ".jupyter_cache"
     config.nb_execution_cache_path = str(cache / code_digest(Path(app.srcdir)))
     for old in cache.glob("*"):
@@ -51,8 +51,9 @@ def _configure(app, config):
 
 
 def code_digest(root: Path) -> str:
-    """Digest of all that chapters' outputs depend on beside their own cells: library, records, versions."""
-    return digest_of([*library_files(root), *sorted((root / "book" / "results").rglob("*.json"))], root)
+    """Digest of all that chapters' outputs depend on beside their own cells: library, records, kernel, versions."""
+    results, kernels = (sorted((root / "book" / folder).rglob("*.json")) for folder in ("results", "posebook/jupyter"))
+    return digest_of([*library_files(root), *results, *kernels], root)
 
 
 def _prepare_try_it(app):
@@ -73,14 +74,6 @@ def _page_scripts(app, pagename, templatename, context, doctree):
         app.add_js_file("posebook-figures.js", loading_method="defer", **{"data-plotly": PLOTLY})
     if f'class="{TRYIT_CLASS}"' in (context.get("body") or ""):
         app.add_js_file("tryit.js", loading_method="defer")
-
-
-def _note_peak_memory(app, error):
-    """Beside the cached chapters, the memory of the hungriest kernel over all builds that filled the cache."""
-    note = Path(app.config.nb_execution_cache_path) / "peak_memory_mb.txt"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    before = int(note.read_text()) if note.exists() else 0
-    note.write_text(str(max(before, peak_memory_mb(resource.RUSAGE_CHILDREN))))
 
 
 def _copy_vendor(app, error):

@@ -74,6 +74,7 @@ def export(folder: Path, digest: str) -> None:
 
 def train() -> tuple[FrameLifter, MultiViewDataset]:
     """A label-free lifter of the synthetic training people, as in chapter 3; and the test people."""
+    torch.set_num_threads(1)  # the same weights whatever the machine's cores
     source = generator(0)
     lifter = FrameLifter(15, width=256, dropout=0.0, generator=source)
     samples = load_dataset("synthetic", "train").views()
