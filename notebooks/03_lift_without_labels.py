@@ -334,6 +334,7 @@ f"{behind} of {len(depths)} seeds start behind the camera"
 # %% [markdown]
 # From behind the camera the way is blocked.
 # Near the camera's plane $x / z$ explodes, and the published code clamps it to $[-1, 1]$, where its gradient is zero.
+# And beyond it a person mirrored through the camera gives the same picture as the real one: [](../book/what_we_found) shows people lost there.
 # posekit's default avoids both: the root's depth is positive by construction, and nothing is clamped.
 #
 # On HumanEva-I, in recorded runs with the published settings, this is what a start behind the camera costs:

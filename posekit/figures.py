@@ -15,7 +15,7 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 ROOM_BOX = ((-4.6, 4.6), (-4.6, 4.6), (0.0, 2.4))
 
-_LOG = dict(type="log", tickvals=[m * 10**e for e in range(-2, 5) for m in (1, 2, 5)], tickformat="~g")
+_LOG = dict(type="log", tickvals=[m * 10**e for e in range(-2, 5) for m in (1, 2, 3, 5, 7)], tickformat="~g")
 
 
 def _still(poses: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def curve_figure(curves: dict[str, tuple[list, list]], x_title: str, y_title: st
     figure.update_layout(
         xaxis=dict(title=x_title, **grid),
         yaxis=dict(title=y_title, **(_LOG if log_y else {}), **grid),
-        legend=dict(x=0.99, xanchor="right", y=0.99, yanchor="top", orientation="v", bgcolor="rgba(128,128,128,0.1)"),
+        legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom"),  # above, where it hides no line
         showlegend=len(curves) > 1,
         meta=dict(alt=alt),
     )

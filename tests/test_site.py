@@ -144,6 +144,18 @@ def test_side_by_side_figures_turn_together(browser, address):
         assert eyes[2] == pytest.approx(eyes[0])
 
 
+def test_the_search_finds_prose(browser, address):
+    with Visit(browser, address, "search") as visit:
+        words = visit.page.locator("main input[type=search]")
+        words.fill("yardstick")
+        words.press("Enter")
+        visit.page.wait_for_selector("#search-results .context")
+        assert "yardstick" in visit.page.locator("#search-results li a").first.inner_text()
+        for context in visit.page.locator("#search-results .context").all_inner_texts():
+            assert not set('{}"') & set(context), "data, not prose"
+        assert visit.complaints == []
+
+
 def test_without_scripts_a_still_picture_stands_there(browser, address):
     with Visit(browser, address, INTRO, java_script_enabled=False) as visit:
         still = visit.page.query_selector("figure.pk-figure .pk-still svg")
