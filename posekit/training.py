@@ -244,6 +244,24 @@ def _in_chunks(lifter: nn.Module, batch: Tensor, chunk: int) -> Tensor:
     return poses
 
 
+@torch.no_grad()
+def share_behind(lifter: nn.Module, screen: Float[Tensor, "*batch J 2"], generator: torch.Generator) -> float:
+    """The share of people whose root a lifter puts behind the camera while it trains, that is in train mode.
+
+    Of an untrained lifter with a free root it tells whether label-free training is likely to find the way to the
+    front; see the book's "What we found". With a root that is positive by construction it is 0.
+
+    Args:
+        lifter: of single frames; left untouched, batch-norm statistics included.
+        screen: 2D joints in screen coordinates, seen as one batch.
+        generator: source of dropout.
+    """
+    training = copy.deepcopy(lifter).train()
+    with seeded(generator):
+        depth = training(screen)[..., 0, 2]
+    return (depth[~depth.isnan()] < 0).float().mean().item()
+
+
 def report_mpjpe_mm(lifter: nn.Module, dataset: MultiViewDataset) -> float:
     """The report's metric over all frames and views of a dataset, each view lifted on its own, millimetres."""
     errors = report_mpjpe(lift_dataset(lifter, dataset), dataset.poses_camera())

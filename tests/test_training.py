@@ -9,7 +9,17 @@ from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter
 from posekit.losses import label_free_loss, middle_frame_loss, supervised_loss
 from posekit.metrics import report_mpjpe
 from posekit.random import generator, seeded
-from posekit.training import adapt, evaluate, evaluate_poses, fit, lift, lift_dataset, report_mpjpe_mm, set_mode
+from posekit.training import (
+    adapt,
+    evaluate,
+    evaluate_poses,
+    fit,
+    lift,
+    lift_dataset,
+    report_mpjpe_mm,
+    set_mode,
+    share_behind,
+)
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +257,21 @@ def test_evaluation_is_in_eval_mode_in_chunks_and_puts_the_mode_back(data):
     assert whole.shape == test.poses_camera().shape
     assert lifter.inner.training
     assert not lifter.blocks.training
+
+
+def test_the_share_behind_the_camera_is_seen_as_in_training(data):
+    screen = data[0].views().screen[::10]
+    lifter = FrameLifter(15, width=16, root="free", generator=generator(0)).eval()
+    before = [value.clone() for value in weights(lifter)]
+    shares = [share_behind(lifter, screen, generator(seed)) for seed in (1, 1, 2)]
+    assert 0 < shares[0] < 1
+    assert shares[0] == shares[1] != shares[2]  # dropout is on
+    assert not lifter.training
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(lifter)))
+    for depth, share in ((100.0, 0.0), (-100.0, 1.0)):
+        lifter.outer.linear.bias.data[2] = depth
+        assert share_behind(lifter, screen, generator(1)) == share
+    assert share_behind(FrameLifter(15, width=16, generator=generator(0)), screen, generator(1)) == 0
 
 
 def test_evaluation_averages_over_frames_views_and_actions(data):
