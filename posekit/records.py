@@ -125,6 +125,11 @@ def mean_and_spread(records: list[Record], metric: str = "report_mpjpe") -> tupl
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else float("nan")
 
 
+def is_lost(record: Record) -> bool:
+    """Whether a run left people where no training that found them leaves them, its `report_mpjpe` above 20 cm."""
+    return record.metrics_mm["report_mpjpe"] > 200
+
+
 def in_words(records: list[Record], metric: str = "report_mpjpe") -> str:
     """Mean ± spread in millimetres, as tables print it; without records it says so."""
     if not records:

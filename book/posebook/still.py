@@ -1,36 +1,35 @@
 """A still SVG picture of a plotly figure's first frame, for print, for readers without scripts, and until it draws.
 
 Covers what `posekit.figures` uses: scatter and scatter3d lines, markers and text. 3D is drawn from the figure's eye.
+A chart, that is a figure with titles at its axes, gets ticks and a legend.
 """
 
 import base64
 import html
+from collections import defaultdict
 
 import numpy as np
 
 WIDTH = 720
+LEGEND_COLUMNS = 3
+DASHES = {"dash": "9 6", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "16 6"}
 
 
 def still_svg(figure: dict) -> str:
     """SVG of the figure, `WIDTH` units wide; colours follow the page through currentColor where not given."""
-    layout = figure["layout"]
+    layout = _with_ranges(figure)
     height = int(layout.get("height") or 420)
-    parts = []
+    parts = _chart_frame(figure, layout, height) if "title" in layout.get("yaxis", {}) else []
     for trace in figure["data"]:
         points = _points(trace, layout, height)
         color = (trace.get("line") or trace.get("textfont") or {}).get("color", "currentColor")
         if "lines" in trace.get("mode", "lines"):
             width = min(float((trace.get("line") or {}).get("width", 2)), 3)
-            parts += [
-                f'<polyline points="{run}" stroke="{color}" stroke-width="{width:g}" fill="none"/>' for run in _runs(points)
-            ]
-        for text, (x, y) in zip(trace.get("text") or (), points):
-            parts.append(f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" text-anchor="middle">{html.escape(str(text))}</text>')
+            look = f'stroke="{color}" stroke-width="{width:g}"{_dashes(trace)} fill="none"'
+            parts += [f'<polyline points="{run}" {look}/>' for run in _runs(points)]
+        parts += [_text(x, y, text, color) for text, (x, y) in zip(trace.get("text") or (), points)]
     for note in layout.get("annotations", ()):
-        x, y = note["x"] * WIDTH, (1 - note["y"]) * height
-        parts.append(
-            f'<text x="{x:.0f}" y="{y:.0f}" fill="currentColor" text-anchor="middle">{html.escape(note["text"])}</text>'
-        )
+        parts.append(_text(note["x"] * WIDTH, (1 - note["y"]) * height, note["text"]))
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" font-size="13" font-family="sans-serif" aria-hidden="true">{"".join(parts)}</svg>'
     )
@@ -40,23 +39,99 @@ def _points(trace: dict, layout: dict, height: int) -> np.ndarray:
     """The trace's points (N, 2) in the picture."""
     if trace["type"] == "scatter3d":
         return _project(trace, layout[trace.get("scene", "scene")], height)
-    x_axis = layout["xaxis" + trace.get("xaxis", "x")[1:]]
-    y_axis = layout["yaxis" + trace.get("yaxis", "y")[1:]]
-    x, y = _numbers(trace["x"]), _numbers(trace["y"])
-    if y_axis.get("type") == "log":
-        y = np.log10(y)
-    across, up = _scaled(x, x_axis.get("range")), _scaled(y, y_axis.get("range"))
-    left, right = x_axis.get("domain", (0.08, 0.98))
-    bottom, top = y_axis.get("domain", (0.12, 0.96))
-    box_width, box_height = (right - left) * WIDTH, (top - bottom) * height
-    if "scaleanchor" in y_axis:  # an image: one scale for both axes, centred in its cell
-        (x0, x1), (y0, y1) = x_axis["range"], y_axis["range"]
-        fitted = min(box_width / abs(x1 - x0), box_height / abs(y1 - y0))
-        used = fitted * np.array([abs(x1 - x0), abs(y1 - y0)])
+    x_axis, y_axis = (layout[_axis_of(trace, letter)] for letter in "xy")
+    across, up = (_scaled(_coordinates(trace, letter, layout), layout[_axis_of(trace, letter)]["range"]) for letter in "xy")
+    corner, size = _box(x_axis, y_axis, height)
+    return corner + size * np.stack([across, 1 - up], axis=-1)
+
+
+def _box(x_axis: dict, y_axis: dict, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Top left corner and size of the rectangle that two axes span in the picture."""
+    (left, right), (bottom, top) = x_axis["domain"], y_axis["domain"]
+    size = np.array([(right - left) * WIDTH, (top - bottom) * height])
+    corner = np.array([left * WIDTH, (1 - top) * height])
+    if "scaleanchor" not in y_axis:
+        return corner, size
+    # an image: one scale for both axes, centred in its cell
+    span = np.abs([np.ptp(x_axis["range"]), np.ptp(y_axis["range"])])
+    used = span * min(size / span)
+    return corner + (size - used) / 2, used
+
+
+def _axis_of(trace: dict, letter: str) -> str:
+    """The name in the layout of a trace's axis: its "x2" is "xaxis2"."""
+    return f"{letter}axis{trace.get(letter + 'axis', letter)[1:]}"
+
+
+def _coordinates(trace: dict, letter: str, layout: dict) -> np.ndarray:
+    """A 2D trace's numbers along an axis, as logarithms if the axis is one of them."""
+    numbers = _numbers(trace[letter])
+    return np.log10(numbers) if layout[_axis_of(trace, letter)].get("type") == "log" else numbers
+
+
+def _with_ranges(figure: dict) -> dict:
+    """The layout, with range and domain for every 2D axis; where none is given the range is that of all its traces."""
+    layout = dict(figure["layout"])
+    legend = 0.05 * -(-len(figure["data"]) // LEGEND_COLUMNS)
+    domains = {"x": (0.1, 0.98), "y": (0.17, 0.95 - legend)}
+    along = defaultdict(list)
+    for trace in figure["data"]:
+        if trace["type"] == "scatter":
+            for letter in "xy":
+                along[_axis_of(trace, letter)].append(_coordinates(trace, letter, layout))
+    for axis, numbers in along.items():
+        low, high = np.nanmin(np.concatenate(numbers)), np.nanmax(np.concatenate(numbers))
+        layout[axis] = {"range": (low, high), "domain": domains[axis[0]]} | layout[axis]
+    return layout
+
+
+def _chart_frame(figure: dict, layout: dict, height: int) -> list[str]:
+    """SVG of what surrounds a chart's lines: grid, ticks, titles, legend."""
+    x_axis, y_axis = layout["xaxis"], layout["yaxis"]
+    (left, top), (width, tall) = _box(x_axis, y_axis, height)
+    middle_x, middle_y, bottom = left + width / 2, top + tall / 2, top + tall
+    grid, parts = [], []
+    for x, label in _ticks(x_axis):
+        x = left + width * x
+        grid.append(f"M{x:.1f},{top:.1f}v{tall:.1f}")
+        parts.append(_text(x, bottom + 18, label))
+    for y, label in _ticks(y_axis):
+        y = bottom - tall * y
+        grid.append(f"M{left:.1f},{y:.1f}h{width:.1f}")
+        parts.append(_text(left - 6, y + 4, label, anchor="end"))
+    parts.append(f'<path d="{"".join(grid)}" stroke="currentColor" stroke-opacity="0.2"/>')
+    parts.append(_text(middle_x, bottom + 42, x_axis["title"]["text"]))
+    parts.append(_text(16, middle_y, y_axis["title"]["text"], turn=-90))
+    for place, trace in enumerate(figure["data"] if layout.get("showlegend") else ()):
+        row, column = divmod(place, LEGEND_COLUMNS)
+        x, y = left + column * width / LEGEND_COLUMNS, 16 + 0.05 * height * row
+        line = f'stroke="{trace["line"]["color"]}" stroke-width="2"{_dashes(trace)}'
+        parts.append(f'<path d="M{x:.1f},{y:.1f}h36" {line}/>' + _text(x + 42, y + 4, trace["name"], anchor="start"))
+    return parts
+
+
+def _ticks(axis: dict) -> list[tuple[float, str]]:
+    """Where along an axis, from 0 to 1, which number stands: the axis's own, or some five round ones."""
+    low, high = axis["range"]
+    if axis.get("type") == "log":
+        numbers = np.array(axis["tickvals"], dtype=float)
+        places = np.log10(numbers)
     else:
-        used = np.array([box_width, box_height])
-    corner = np.array([left * WIDTH + (box_width - used[0]) / 2, (1 - top) * height + (box_height - used[1]) / 2])
-    return corner + used * np.stack([across, 1 - up], axis=-1)
+        rough = (high - low) / 5 or 1
+        power = 10 ** np.floor(np.log10(rough))
+        step = power * min((1, 2, 5, 10), key=lambda m: abs(m * power - rough))
+        numbers = places = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+    return [(place, f"{number:g}") for place, number in zip(_scaled(places, (low, high)), numbers) if 0 <= place <= 1]
+
+
+def _text(x: float, y: float, text: str, color: str = "currentColor", anchor: str = "middle", turn: int = 0) -> str:
+    turned = f' transform="rotate({turn} {x:.0f} {y:.0f})"' if turn else ""
+    return f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" text-anchor="{anchor}"{turned}>{html.escape(str(text))}</text>'
+
+
+def _dashes(trace: dict) -> str:
+    pattern = DASHES.get((trace.get("line") or {}).get("dash"))
+    return f' stroke-dasharray="{pattern}"' if pattern else ""
 
 
 def _project(trace: dict, scene: dict, height: int) -> np.ndarray:
@@ -76,8 +151,8 @@ def _project(trace: dict, scene: dict, height: int) -> np.ndarray:
     return middle + scale * np.stack([points @ right, -points @ np.cross(right, sight)], axis=-1)
 
 
-def _scaled(values: np.ndarray, limits) -> np.ndarray:
-    low, high = limits if limits else (np.nanmin(values), np.nanmax(values))
+def _scaled(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    low, high = limits
     return (values - low) / ((high - low) or 1)
 
 
