@@ -1,12 +1,11 @@
 """The built site in headless Chromium, WebGL by software: every page, both themes, two widths, mouse, keyboard and touch."""
 
 import gzip
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from visits import PAGES, SCREENSHOTS, Visit, needs_browser
+from visits import PAGES, Visit, needs_browser
 
 pytestmark = needs_browser
 
@@ -39,9 +38,7 @@ def test_the_page_shows_everything_without_complaint(opened):
         opened.turn(theme)
         assert opened.theme() == theme
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
-        page.evaluate("window.scrollTo(0, 0)")
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / f"{Path(opened.name).name}-{theme}-{width}.png", full_page=True)
+        opened.picture()
     assert opened.complaints == []
 
 

@@ -57,6 +57,16 @@ class Visit:
         self.page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
         self.page.wait_for_timeout(300)
 
+    def picture(self):
+        """Keep screenshots of the whole page in parts: Chromium paints no more than 8192 pixels at a time."""
+        self.page.evaluate("window.scrollTo(0, 0)")
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        height = self.page.evaluate("document.documentElement.scrollHeight")
+        for part, top in enumerate(range(0, height, 8000), 1):
+            path = SCREENSHOTS / f"{Path(self.name).name}-{self.theme()}-{self.width}-{part}.png"
+            clip = {"x": 0, "y": top, "width": self.width, "height": min(8000, height - top)}
+            self.page.screenshot(path=path, full_page=True, clip=clip)
+
     def draw_all(self):
         """Scroll to every figure until it has drawn."""
         for figure in self.page.query_selector_all("figure.pk-figure"):

@@ -1,0 +1,69 @@
+"""Still pictures of charts: what a reader on paper or without scripts sees is what plotly draws."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posebook.still import still_svg
+from posekit.figures import curve_figure
+
+EPOCHS = [1, 5, 10, 15]
+
+
+def drawn(curves, log_y=False):
+    """Lines as arrays (N, 2), and tick labels of both axes as (number, place)."""
+    figure = json.loads(curve_figure(curves, "epoch", "error & more", "alt", log_y).to_json())
+    svg = ElementTree.fromstring(still_svg(figure))
+    lines = [np.array([pair.split(",") for pair in line.get("points").split()], float) for line in svg.iter("polyline")]
+    across, up = [], []
+    for text in svg.iter("text"):
+        if text.text.replace(".", "", 1).replace("e+", "").isdigit():
+            if text.get("text-anchor") == "end":
+                up.append((float(text.text), float(text.get("y")) - 4))
+            else:
+                across.append((float(text.text), float(text.get("x"))))
+    return lines, np.array(across), np.array(up), svg
+
+
+def test_all_lines_share_one_scale():
+    (low, high), *_ = drawn({"low": (EPOCHS, [1, 2, 3, 4]), "high": (EPOCHS, [4, 5, 6, 8])})
+    assert low[3, 1] == pytest.approx(high[0, 1])
+    assert (low[:, 0] == high[:, 0]).all()
+    assert high[3, 1] < high[0, 1] < low[0, 1]  # up is up
+
+
+@pytest.mark.parametrize("log_y", [False, True])
+@given(values=st.lists(st.floats(1, 5000), min_size=4, max_size=4).filter(lambda v: max(v) > 2 * min(v)))
+def test_numbers_stand_where_the_line_has_them(log_y, values):
+    (line,), across, up, _ = drawn({"error": (EPOCHS, values)}, log_y)
+    scale = np.log10 if log_y else np.asarray
+    order = np.argsort(values)
+    assert 1 <= len(up) <= 20
+    expected = np.interp(scale(up[:, 0]), scale(np.array(values)[order]), line[order, 1])
+    assert np.abs(up[:, 1] - expected).max() < 1.5
+    assert np.abs(across[:, 1] - np.interp(across[:, 0], EPOCHS, line[:, 0])).max() < 1.5
+
+
+def test_axes_and_lines_are_named_and_a_single_line_needs_no_legend():
+    *_, svg = drawn({"a < b": (EPOCHS, [1, 2, 3, 4]), "other": (EPOCHS, [1, 2, 3, 5])})
+    said = [text.text for text in svg.iter("text")]
+    assert {"a < b", "other", "epoch", "error & more"} <= set(said)
+    dashes = [line.get("stroke-dasharray") for line in svg.iter("polyline")]
+    assert dashes[0] != dashes[1]
+    *_, svg = drawn({"alone": (EPOCHS, [1, 2, 3, 4])})
+    assert "alone" not in [text.text for text in svg.iter("text")]
+
+
+def test_a_gap_in_the_data_is_a_gap_in_the_line():
+    lines, *_ = drawn({"error": (EPOCHS, [1, None, 3, 4])})
+    assert [len(line) for line in lines] == [1, 2]
+
+
+def test_a_level_line_and_a_single_point_are_drawn():
+    for epochs, values in ((EPOCHS, [2, 2, 2, 2]), ([1], [2])):
+        (line,), *_ = drawn({"error": (epochs, values)})
+        assert np.isfinite(line).all()
