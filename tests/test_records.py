@@ -82,7 +82,7 @@ def test_rows_gather_seeds(record, tmp_path):
 
 def test_recorded_runs_are_found_from_anywhere_in_the_checkout(tmp_path):
     assert recorded(REPOSITORY / "notebooks") == recorded(REPOSITORY)
-    assert report_table("humaneva", REPOSITORY / "book")["supervised"] == 24.48
+    assert report_table("humaneva", start=REPOSITORY / "book")["supervised"] == 24.48
     with pytest.raises(FileNotFoundError, match="the book's repository has it"):
         recorded(tmp_path)
 
