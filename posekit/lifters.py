@@ -29,7 +29,7 @@ class RootAnchoredHead(nn.Module):
         root: "positive": the first row is the root's ray (x / z, y / z) and the logarithm of its depth over
             `scene_distance`, so the depth is positive by construction. The layer starts at zero: the first guess is
             a point in the middle of the view at `scene_distance`, in front of every camera of a ring. "free": as
-            published, x, y, z as they come; about half of all seeds start behind the camera.
+            published, x, y, z as they come; with about half of all seeds most people start behind the camera.
         scene_distance: metres, for a "positive" root.
     """
 
