@@ -117,6 +117,8 @@ Its comparison with the literature does not stand: it mixes protocols, and its m
 # ## Table 1
 #
 # First with the report's settings: its network, its projection, its lens, its learning rate.
+# The seeds are chosen: the one that the report's code sets, and the two smallest whose untrained network puts most people in front of the camera.
+# Others may fail altogether; [](../book/what_we_found) shows them.
 
 
 # %% tags=["hide-input"]
@@ -186,7 +188,7 @@ lines = [[words, f"{share:+.0%}"] for words, share in off.items()]
 Markdown(table(["row", "ours over Table 1's"], lines))
 
 # %% [markdown]
-# Two things make the first two. One is the start.
+# Two things make the first two of these differences. One is the start.
 # Untrained, the published network puts some people behind the camera. How many is up to the seed, and they come to the front late or never.
 # The other is noise. Without the switch, batch norm goes on to the end, and at a constant learning rate the training never comes to rest:
 # the error jumps from epoch to epoch, and a table shows where the last one happened to land.
@@ -417,9 +419,7 @@ def errors_by_seed(row):
 def changes(row):
     """What a change does to the published recipe at width 512, seed by seed."""
     published, changed = map(errors_by_seed, ("ablation-width512", row))
-    return [
-        changed[seed] - published[seed] for seed in changed.keys() & published
-    ]
+    return [changed[seed] - published[seed] for seed in published]
 
 
 def change(row):
@@ -463,7 +463,7 @@ Markdown(
     f"Without the switch the recipe ends at {unswitched:.1f} mm. "
     f"Batch norm frozen gives {only_norm:.1f} mm, dropout off {only_dropout:.1f} mm, both {base:.1f} mm. "
     f"Without any dropout, freezing batch norm turns {never:.1f} into {frozen:.1f} mm. "
-    f"With the one-cycle schedule the seeds end from {min(one_cycle):.1f} to {max(one_cycle):.1f} mm: "
+    f"With a one-cycle schedule instead, the seeds end from {min(one_cycle):.1f} to {max(one_cycle):.1f} mm: "
     "the worst of them left some people behind a camera, as [](../book/what_we_found) tells. "
     f"The report's text says width 512, its code 1024: the table's {printed[switched]} mm compares with "
     f"{base:.1f} mm at 512 and {wide:.1f} mm at 1024. "
