@@ -117,7 +117,8 @@ Its comparison with the literature does not stand: it mixes protocols, and its m
 # ## Table 1
 #
 # First with the report's settings: its network, its projection, its lens, its learning rate.
-# The seeds are chosen: the one that the report's code sets, and the two smallest whose untrained network puts most people in front of the camera.
+# The seeds are chosen: their untrained networks put most people in front of the camera.
+# They are the smallest such seeds and, but for the sequence model, the one that the report's code sets.
 # Others may fail altogether; [](../book/what_we_found) shows them.
 
 
