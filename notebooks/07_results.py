@@ -410,6 +410,7 @@ ablations = {
 }
 
 
+# %% tags=["hide-input"]
 def errors_by_seed(row):
     return {
         record.experiment["seed"]: record.metrics_mm["report_mpjpe"]
@@ -433,22 +434,17 @@ def change(row):
     )
 
 
-lines = [
-    [
-        words,
-        in_words(runs[f"humaneva/{row}"]),
-        change(row),
-        link("humaneva", row),
-    ]
-    for words, row in ablations.items()
-]
+# %% tags=["hide-input"]
+lines = []
+for words, row in ablations.items():
+    error = in_words(runs[f"humaneva/{row}"])
+    lines.append([words, error, change(row), link("humaneva", row)])
 columns = [
     "HumanEva-I, label-free",
     "`report_mpjpe`, mm",
     "change, same seed",
-    "records",
 ]
-Markdown(table(columns, lines))
+Markdown(table([*columns, "records"], lines))
 
 # %% tags=["hide-input"]
 base, only_dropout, only_norm, unswitched = (
