@@ -57,7 +57,7 @@ from posekit.figures import (
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, multiview_loss, reprojections
 from posekit.random import generator
-from posekit.records import recorded, report_table, table
+from posekit.records import by_seed, recorded, report_table, table
 from posekit.training import evaluate, fit, lift, share_behind
 from posekit.triangulation import triangulate
 from posekit.widgets import LiftExplorer
@@ -310,12 +310,12 @@ def published_run(seed, dropout, switch):
     )
 
 
-from_lucky = published_run(lucky, 0.5, "both")
-from_unlucky = published_run(unlucky, 0.5, "both")
+_, lucky_curve = published_run(lucky, 0.5, "both")
+lost_lifter, unlucky_curve = published_run(unlucky, 0.5, "both")
 curve_figure(
     {
-        f"seed {lucky}": from_lucky[1].measured(),
-        f"seed {unlucky}": from_unlucky[1].measured(),
+        f"seed {lucky}": lucky_curve.measured(),
+        f"seed {unlucky}": unlucky_curve.measured(),
     },
     "epoch",
     "report_mpjpe (mm)",
@@ -327,7 +327,7 @@ curve_figure(
 # Where has the second network put everybody?
 
 # %%
-depth = lift(from_unlucky[0], test.screen())[..., 0, 2]
+depth = lift(lost_lifter, test.screen())[..., 0, 2]
 true_depth = test.poses_camera()[..., 0, 2]
 assert depth.median() < 0 < true_depth.median()
 f"median depth of the people: {depth.median():.1f} m; in truth {true_depth.median():.1f} m"
@@ -344,11 +344,10 @@ f"median depth of the people: {depth.median():.1f} m; in truth {true_depth.media
 
 # %%
 runs = recorded()
-records = {
-    record.experiment["seed"]: record
-    for row in ("label_free-published", "label_free-published-behind")
-    for record in runs[f"humaneva/{row}"]
-}
+records = by_seed(
+    runs["humaneva/label_free-published"]
+    + runs["humaneva/label_free-published-behind"]
+)
 starts = {seed: behind_at_first(seed, 1024) for seed in records}
 rows = [
     [seed, f"{share:.0%}", f"{records[seed].metrics_mm['report_mpjpe']:.1f}"]
@@ -378,7 +377,7 @@ Markdown(table(header, rows))
 switched = {
     "0.0": published_run(lucky, 0.0, "none")[1],
     "0.5": published_run(lucky, 0.5, "none")[1],
-    "0.5 → 0.0": from_lucky[1],
+    "0.5 → 0.0": lucky_curve,
 }
 curve_figure(
     {name: curve.measured() for name, curve in switched.items()},

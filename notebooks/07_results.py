@@ -38,9 +38,11 @@ from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, supervised_loss
 from posekit.random import generator
 from posekit.records import (
+    by_seed,
     in_words,
     is_lost,
     mean_and_spread,
+    plus_minus,
     recorded,
     report_table,
     table,
@@ -58,7 +60,9 @@ def mm(row, dataset="humaneva", metric="report_mpjpe"):
 
 
 def errors_of(row):
-    return [r.metrics_mm["report_mpjpe"] for r in runs[f"humaneva/{row}"]]
+    """Errors on HumanEva-I by seed."""
+    records = by_seed(runs[f"humaneva/{row}"])
+    return {seed: r.metrics_mm["report_mpjpe"] for seed, r in records.items()}
 
 
 def against(row, name):
@@ -68,7 +72,7 @@ def against(row, name):
 
 def reach(row, name):
     """The report's number, and from where to where ours go."""
-    errors = errors_of(row)
+    errors = errors_of(row).values()
     ours = f"{min(errors):.0f} to {max(errors):.0f} mm"
     return f"table {theirs['humaneva'][name]}, ours {ours}"
 
@@ -112,7 +116,7 @@ Its comparison with the literature does not stand: it mixes protocols, and its m
 # Ours are means over seeds, ± the standard deviation between seeds where there is more than one.
 # All use exact 2D poses, projected from the 3D truth, as the report does.
 # The names in the last column are files of [records](../book/rerun); every number on this page is read from them.
-# Where a run is not recorded yet, the page says so; `make reproduce` runs what is missing.
+# `make reproduce` makes them again.
 #
 # ## Table 1
 #
@@ -123,12 +127,13 @@ Its comparison with the literature does not stand: it mixes protocols, and its m
 
 
 # %% tags=["hide-input"]
-def curve_of(row, seed=982356147):
-    """Epochs and errors of a row's run with a seed, by default the one that the report's code sets."""
-    for record in runs[f"humaneva/{row}"]:
-        if record.experiment["seed"] == seed:
-            return Curve(**record.curve).measured()
-    return [], []
+REPORTS_SEED = 982356147  # the one that the report's code sets
+
+
+def curve_of(row, seed=REPORTS_SEED):
+    """Epochs and errors of a row's run."""
+    record = by_seed(runs[f"humaneva/{row}"])[seed]
+    return Curve(**record.curve).measured()
 
 
 def link(dataset, row):
@@ -209,7 +214,7 @@ def late(row, seed):
 
 
 unsteady = {
-    name: (printed[key], late(row, 982356147), late(f"{row}-front", FRONT))
+    name: (printed[key], late(row, REPORTS_SEED), late(f"{row}-front", FRONT))
     for name, (row, _, key) in rows.items()
     if "dropout" in name
 }
@@ -220,7 +225,7 @@ lines = [
 columns = [
     "epochs 100 to 150, mm",
     "Table 1",
-    "seed 982356147",
+    f"seed {REPORTS_SEED}",
     f"seed {FRONT}",
 ]
 Markdown(table(columns, lines))
@@ -370,7 +375,7 @@ starts = {
     f"ours, seed {FRONT}": ("label_free-published-front", FRONT),
     "ours, seed 2": ("label_free-published", 2),
     "ours, seed 0": ("label_free-published", 0),
-    "ours, seed 982356147": ("label_free-published", 982356147),
+    f"ours, seed {REPORTS_SEED}": ("label_free-published", REPORTS_SEED),
 }
 lines = [["the report's figure 4", *(f"{figure_4[m]}" for m in moments)]]
 for words, start in starts.items():
@@ -411,16 +416,9 @@ ablations = {
 
 
 # %% tags=["hide-input"]
-def errors_by_seed(row):
-    return {
-        record.experiment["seed"]: record.metrics_mm["report_mpjpe"]
-        for record in runs[f"humaneva/{row}"]
-    }
-
-
 def changes(row):
     """What a change does to the published recipe at width 512, seed by seed."""
-    published, changed = map(errors_by_seed, ("ablation-width512", row))
+    published, changed = map(errors_of, ("ablation-width512", row))
     return [changed[seed] - published[seed] for seed in published]
 
 
@@ -429,9 +427,7 @@ def change(row):
     if row == "ablation-width512" or not row.startswith("ablation"):
         return "–"
     by = changes(row)
-    return (
-        f"{mean(by):+.1f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{stdev(by):.1f}"
-    )
+    return plus_minus(mean(by), stdev(by), digits=1, sign="+")
 
 
 # %% tags=["hide-input"]
@@ -454,7 +450,7 @@ base, only_dropout, only_norm, unswitched = (
 never, frozen = (
     mm(f"ablation-dropout0.0{name}") for name in ("", "-switch-norm")
 )
-one_cycle = errors_of("ablation-dropout0.0-one-cycle")
+one_cycle = errors_of("ablation-dropout0.0-one-cycle").values()
 wide = mm("label_free-published")
 Markdown(
     f"Without the switch the recipe ends at {unswitched:.1f} mm. "

@@ -123,6 +123,11 @@ def by_row(folder: str | Path) -> dict[str, list[Record]]:
     return rows
 
 
+def by_seed(records: list[Record]) -> dict[int, Record]:
+    """A row's records by their seeds."""
+    return {record.experiment["seed"]: record for record in records}
+
+
 def mean_and_spread(records: list[Record], metric: str = "report_mpjpe") -> tuple[float, float]:
     """Mean over seeds and sample standard deviation (NaN for a single seed), millimetres; both NaN without records."""
     values = [record.metrics_mm[metric] for record in records]
@@ -141,7 +146,12 @@ def in_words(records: list[Record], metric: str = "report_mpjpe") -> str:
     if not records:
         return "not recorded yet"
     mean, spread = mean_and_spread(records, metric)
-    return f"{mean:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{spread:.2f}" if spread == spread else f"{mean:.2f}"
+    return plus_minus(mean, spread) if spread == spread else f"{mean:.2f}"
+
+
+def plus_minus(mean: float, spread: float, digits: int = 2, sign: str = "-") -> str:
+    """Mean ± spread on one line; with the sign "+" a positive mean has one, too."""
+    return f"{mean:{sign}.{digits}f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{spread:.{digits}f}"
 
 
 def table(header: list[str], rows: list[list]) -> str:

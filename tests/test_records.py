@@ -6,7 +6,7 @@ import pytest
 
 from posekit import records
 from posekit.experiments import Experiment, run
-from posekit.records import by_row, in_words, load_record, mean_and_spread, recorded, report_table, table
+from posekit.records import by_row, by_seed, in_words, load_record, mean_and_spread, plus_minus, recorded, report_table, table
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -76,6 +76,8 @@ def test_rows_gather_seeds(record, tmp_path):
     assert mean_and_spread(row) == pytest.approx((13.0, 3.605551275))
     assert in_words(row) == "13.00\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}3.61"
     assert in_words(row[:1]) == "10.00"
+    assert plus_minus(1.25, 0.5, digits=1, sign="+") == "+1.2\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.5"
+    assert [by_seed(row)[seed] for seed in (0, 1, 2)] == row
     assert in_words([]) == "not recorded yet"
     assert all(math.isnan(value) for value in mean_and_spread([]))
 

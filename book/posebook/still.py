@@ -12,6 +12,7 @@ import numpy as np
 
 WIDTH = 720
 LEGEND_COLUMNS = 3
+LEGEND_ROW = 0.05  # of the height
 DASHES = {"dash": "9 6", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "16 6"}
 
 
@@ -39,9 +40,9 @@ def _points(trace: dict, layout: dict, height: int) -> np.ndarray:
     """The trace's points (N, 2) in the picture."""
     if trace["type"] == "scatter3d":
         return _project(trace, layout[trace.get("scene", "scene")], height)
-    x_axis, y_axis = (layout[_axis_of(trace, letter)] for letter in "xy")
-    across, up = (_scaled(_coordinates(trace, letter, layout), layout[_axis_of(trace, letter)]["range"]) for letter in "xy")
-    corner, size = _box(x_axis, y_axis, height)
+    axes = [layout[_axis_of(trace, letter)] for letter in "xy"]
+    across, up = (_scaled(_along(axis, trace[letter]), axis["range"]) for axis, letter in zip(axes, "xy"))
+    corner, size = _box(*axes, height)
     return corner + size * np.stack([across, 1 - up], axis=-1)
 
 
@@ -63,25 +64,26 @@ def _axis_of(trace: dict, letter: str) -> str:
     return f"{letter}axis{trace.get(letter + 'axis', letter)[1:]}"
 
 
-def _coordinates(trace: dict, letter: str, layout: dict) -> np.ndarray:
+def _along(axis: dict, values) -> np.ndarray:
     """A 2D trace's numbers along an axis, as logarithms if the axis is one of them."""
-    numbers = _numbers(trace[letter])
-    return np.log10(numbers) if layout[_axis_of(trace, letter)].get("type") == "log" else numbers
+    return np.log10(_numbers(values)) if axis.get("type") == "log" else _numbers(values)
 
 
 def _with_ranges(figure: dict) -> dict:
     """The layout, with range and domain for every 2D axis; where none is given the range is that of all its traces."""
     layout = dict(figure["layout"])
-    legend = 0.05 * -(-len(figure["data"]) // LEGEND_COLUMNS)
+    legend = LEGEND_ROW * -(-len(figure["data"]) // LEGEND_COLUMNS)
     domains = {"x": (0.1, 0.98), "y": (0.17, 0.95 - legend)}
     along = defaultdict(list)
     for trace in figure["data"]:
         if trace["type"] == "scatter":
             for letter in "xy":
-                along[_axis_of(trace, letter)].append(_coordinates(trace, letter, layout))
-    for axis, numbers in along.items():
-        low, high = np.nanmin(np.concatenate(numbers)), np.nanmax(np.concatenate(numbers))
-        layout[axis] = {"range": (low, high), "domain": domains[axis[0]]} | layout[axis]
+                axis = _axis_of(trace, letter)
+                along[axis].append(_along(layout[axis], trace[letter]))
+    for axis, parts in along.items():
+        numbers = np.concatenate(parts)
+        limits = np.nanmin(numbers), np.nanmax(numbers)
+        layout[axis] = {"range": limits, "domain": domains[axis[0]]} | layout[axis]
     return layout
 
 
@@ -104,7 +106,7 @@ def _chart_frame(figure: dict, layout: dict, height: int) -> list[str]:
     parts.append(_text(16, middle_y, y_axis["title"]["text"], turn=-90))
     for place, trace in enumerate(figure["data"] if layout.get("showlegend") else ()):
         row, column = divmod(place, LEGEND_COLUMNS)
-        x, y = left + column * width / LEGEND_COLUMNS, 16 + 0.05 * height * row
+        x, y = left + column * width / LEGEND_COLUMNS, 16 + LEGEND_ROW * height * row
         line = f'stroke="{trace["line"]["color"]}" stroke-width="2"{_dashes(trace)}'
         parts.append(f'<path d="M{x:.1f},{y:.1f}h36" {line}/>' + _text(x + 42, y + 4, trace["name"], anchor="start"))
     return parts
@@ -114,8 +116,8 @@ def _ticks(axis: dict) -> list[tuple[float, str]]:
     """Where along an axis, from 0 to 1, which number stands: the axis's own, or some five round ones."""
     low, high = axis["range"]
     if axis.get("type") == "log":
-        numbers = np.array(axis["tickvals"], dtype=float)
-        places = np.log10(numbers)
+        numbers = _numbers(axis["tickvals"])
+        places = _along(axis, axis["tickvals"])
     else:
         rough = (high - low) / 5 or 1
         power = 10 ** np.floor(np.log10(rough))
