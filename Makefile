@@ -37,6 +37,7 @@ reproduce: $(INSTALLED) ## rerun recorded runs that are missing: make reproduce 
 	$(BIN)/python book/reproduce.py --jobs $(or $(JOBS),1) --threads $(or $(THREADS),0) --models _build/models $(ROWS)
 
 notebooks: $(INSTALLED) ## bring every notebooks/*.ipynb up to its .py
+	$(BIN)/python book/parameters_cell.py
 	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
 
 linkcheck: $(INSTALLED) ## ask every web address in the book whether it is still there

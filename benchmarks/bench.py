@@ -79,7 +79,7 @@ start = time.perf_counter()
 for split in ("train", "test"):
     load_dataset("humaneva", split)
 print(f"loading HumanEva-I, both splits: {time.perf_counter() - start:.2f} s (target: under 2 s)")
-run(Experiment(dataset="humaneva", width=1024, epochs=1))
+run(Experiment().but(dataset="humaneva", width=1024, epochs=1))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(f"peak memory of a HumanEva-I run: {peak:.0f} MB (target: under 1000 MB)")
 """

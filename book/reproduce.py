@@ -11,15 +11,14 @@ import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from posekit.experiments import Experiment
 from posekit.records import load_record
+from posekit.settings import Experiment
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "book" / "results"
@@ -34,7 +33,7 @@ class Run(NamedTuple):
     @property
     def record(self) -> Path:
         """Where its record belongs."""
-        return RESULTS / self.experiment.dataset / f"{self.name}-seed{self.experiment.seed}.json"
+        return RESULTS / self.experiment.data.dataset / f"{self.name}-seed{self.experiment.seed}.json"
 
     def is_called(self, pattern: str) -> bool:
         """Whether the row's name, or the record's, matches a pattern."""
@@ -42,7 +41,7 @@ class Run(NamedTuple):
 
     def is_recorded(self) -> bool:
         """Whether a record with the same settings is there."""
-        return self.record.exists() and load_record(self.record).experiment == asdict(self.experiment)
+        return self.record.exists() and load_record(self.record).settings() == self.experiment
 
     def command(self, *options: str) -> list[str]:
         """The papermill command that makes the record."""

@@ -38,79 +38,92 @@ if find_spec("google") and find_spec("google.colab"):
 # %%
 import torch
 
-from posekit.experiments import Experiment, notebook_parameters, run
+from posekit.experiments import run
 from posekit.figures import curve_figure
+from posekit.settings import Experiment, notebook_options, notebook_parameters
 from posekit.training import Curve
 
 # %% tags=["parameters"]
-dataset: str = "synthetic"  # synthetic, humaneva, human36m
-method: str = "label_free"  # supervised, label_free, adaptation, sequence, temporal_convolution, triangulation
-parametrisation: str = "sound"  # sound, published
-lens: str = "own"  # own (the one the 2D follows), opencv, human36m
-cameras: str = "all"  # that training sees, such as "C1+C2"
-test_cameras: str = "all"  # that the test uses
+# the run
+method: str = "label_free"  # which row of the table [supervised, label_free, adaptation, sequence, temporal_convolution, triangulation]
+parametrisation: str = "sound"  # the preset of root, clamp and feedforward [sound, published]; not for triangulation
+seed: int = 0  # of initial weights, batch order, dropout and 2D noise
+
+# which poses, and who sees them
+dataset: str = "synthetic"  # which poses [synthetic, humaneva, human36m]
+lens: str = "own"  # lens model of the cameras; own is the one the 2D follows [own, opencv, human36m]
+cameras: str = "all"  # that training sees, joined by "+"; adaptation adapts to test_cameras; not for triangulation
+test_cameras: str = "all"  # that the test uses, joined by "+"
 stride: int = 1  # take every stride-th frame
-noise_px: float = 0.0  # added 2D noise, pixels, training and test
-width: int = 256  # hidden units a layer
-blocks: int = 2  # residual blocks, or encoder layers
-norm: str = "batch"  # batch, layer
-dropout: str = "0.0"  # probability, or "0.5->0.0" to switch it off half way
-switch: str = "both"  # what "->0.0" switches off: dropout, norm, both
-loss_terms: str = "own+cross+consistency"  # of the label-free loss
-window: int = 27  # frames a sequence lifter sees; 0 for whole clips
-positions: str = "sinusoid"  # how the transformer knows time: sinusoid, none
-epochs: int = 30  # passes over the training set
-batch_size: int = 128  # a step: moments, poses (supervised) or stretches
-learning_rate: float = 0.001  # of Adam; the peak with one_cycle
-schedule: str = "one_cycle"  # constant, one_cycle
-adapt_epochs: int = 200  # passes of adaptation over the test set
-adapt_batch_size: int = 64  # moments a step of adaptation
-adapt_learning_rate: float = 0.00004  # of adaptation
-triangulation: str = "dlt"  # dlt, midpoint, refined, robust
-seed: int = 0  # of initial weights, batch order, dropout and noise
+noise_px: float = 0.0  # standard deviation of added 2D noise, training and test
+
+# what a lifter sees of a clip
+window: int = 27  # frames a sequence lifter sees; 0 for whole clips; only for sequence, temporal_convolution
+
+# what it learns from
+loss_terms: str = "own+cross+consistency"  # terms of the label-free loss; not for supervised, triangulation
+clamp: str = "preset"  # whether projected x / z and y / z are cut to -1..1 [preset, on, off]; not for supervised, triangulation
+triangulation: str = "dlt"  # which triangulation [dlt, midpoint, refined, robust]; only for triangulation
+
+# the lifter
+width: int = 256  # hidden units per layer; not for triangulation
+blocks: int = 2  # residual blocks, or encoder layers; not for temporal_convolution, triangulation
+norm: str = "batch"  # normalisation layers [batch, layer]; not for triangulation
+dropout: str = "0.0"  # probability, or "0.5->0.0" to switch it off half way; not for triangulation
+root: str = "preset"  # how the root's depth is read [preset, positive, free]; not for triangulation
+positions: str = "sinusoid"  # how the transformer knows time [sinusoid, none]; only for sequence
+feedforward: int = 0  # hidden units of an encoder layer; 0 for the preset; only for sequence
+
+# how it is trained
+epochs: int = 30  # passes over the training set; not for triangulation
+batch_size: int = 128  # samples per step: moments, poses (supervised) or windows (sequences); not for triangulation
+learning_rate: float = 0.001  # of Adam; the peak with one_cycle; not for triangulation
+schedule: str = "one_cycle"  # of the learning rate [constant, one_cycle]; not for triangulation
+switch: str = "both"  # what "->0.0" switches off: dropout, batch-norm statistics, or both [both, dropout, norm]; not for triangulation
+
+# test-time adaptation
+adapt_epochs: int = 200  # passes of adaptation over the test set; only for adaptation
+adapt_batch_size: int = 64  # moments per step of adaptation; only for adaptation
+adapt_learning_rate: float = 4e-05  # of adaptation, constant; only for adaptation
+
+# how and where this notebook runs
 results_dir: str = "results"  # the record goes there, by dataset
 name: str = ""  # of the row in the file name; default: method and a digest
 models_dir: str = ""  # for lifters and unfinished runs; default: nowhere
 device: str = "cpu"  # or "cuda"
-threads: int = 0  # CPU threads; 0 leaves it to torch
+threads: int = 1  # CPU threads; 0 leaves it to torch
 test_every: int = 1  # epochs between two points of the error curve
 
 # %% [markdown]
 # Papermill puts its values in a cell below the one above, and only warns about a name it does not know.
-# So all names are checked here, before anything runs.
+# So all names and values are checked here, before anything runs: a misspelt one stops the run, and so does a
+# parameter that does not count for the chosen method.
 
 # %%
-options = (
-    "results_dir",
-    "name",
-    "models_dir",
-    "device",
-    "threads",
-    "test_every",
-)
-experiment = Experiment.parse(notebook_parameters(globals(), *options))
+experiment = Experiment.parse(notebook_parameters(globals()))
+options = notebook_options(globals())
 experiment
 
 # %% [markdown]
 # One call loads the data, trains, and measures.
 
 # %%
-if threads:
-    torch.set_num_threads(threads)
+if options.threads:
+    torch.set_num_threads(options.threads)
 record, lifter = run(
     experiment,
-    device=device,
-    test_every=test_every,
-    models_dir=models_dir or None,
+    device=options.device,
+    test_every=options.test_every,
+    models_dir=options.models_dir or None,
 )
 record.metrics_mm
 
 # %% [markdown]
-# The record is written whole or not at all.
-# A record of another experiment under the same name is left alone, with an error.
+# The record is written atomically.
+# A record of another experiment under the same name is left alone, and the cell fails.
 
 # %%
-record.save(results_dir, name)
+record.save(options.results_dir, options.name)
 
 # %% [markdown]
 # How the error went, if anything was trained:

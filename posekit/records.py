@@ -3,7 +3,6 @@
 Recorded runs of the report live in `book/results/<dataset>/<name>-seed<k>.json`.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -13,7 +12,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 
 from posekit.sequences import MultiViewDataset
+from posekit.settings import Experiment
 from posekit.training import Curve, Evaluation
 
 SCHEMA = 1
@@ -38,6 +38,10 @@ class Record:
     provenance: dict[str, Any]
     schema: int = SCHEMA
 
+    def settings(self) -> Experiment:
+        """The experiment, with the defaults of parameters that are younger than the record."""
+        return Experiment.parse(self.experiment)
+
     def save(self, results_dir: str | Path, name: str = "") -> Path:
         """Write `<results_dir>/<dataset>/<name>-seed<k>.json`, whole or not at all.
 
@@ -48,22 +52,17 @@ class Record:
         Raises:
             FileExistsError: if a record of another experiment has that name.
         """
-        e = self.experiment
-        name = name or f"{e['method']}-dropout{e['dropout'].replace('->', 'to')}-{_digest(e)}"
-        path = Path(results_dir) / e["dataset"] / f"{name}-seed{e['seed']}.json"
-        if path.exists() and (old := load_record(path).experiment) != e:
-            differ = [key for key in e if old.get(key) != e[key]]
+        mine = self.settings()
+        name = name or f"{mine.method}-dropout{mine.network.dropout.replace('->', 'to')}-{mine.but(seed=0).digest()[:6]}"
+        path = Path(results_dir) / mine.data.dataset / f"{name}-seed{mine.seed}.json"
+        if path.exists() and (old := load_record(path).settings()) != mine:
+            differ = [key for key, value in mine.flat().items() if old.flat()[key] != value]
             raise FileExistsError(f"{path} holds another experiment (they differ in {', '.join(differ)}); name this one")
         path.parent.mkdir(parents=True, exist_ok=True)
         partly = path.with_suffix(".part")
         partly.write_text(json.dumps(asdict(self), indent=1) + "\n")
         os.replace(partly, path)
         return path
-
-
-def _digest(experiment: dict[str, Any]) -> str:
-    settings = {key: value for key, value in experiment.items() if key != "seed"}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def load_record(path: str | Path) -> Record:
@@ -79,9 +78,10 @@ def load_record(path: str | Path) -> Record:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: expected a record of schema {SCHEMA}, found {found}")
-    expected = {f.name for f in fields(Record)}
-    if set(content) != expected:
-        raise ValueError(f"{path}: missing or surplus keys {', '.join(sorted(set(content) ^ expected))}")
+    known = {f.name for f in fields(Record)}
+    wrong = set(content) - known | {f.name for f in fields(Record) if f.default is MISSING} - set(content)
+    if wrong:
+        raise ValueError(f"{path}: missing or surplus keys {', '.join(sorted(wrong))}")
     return Record(**content)
 
 

@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 
 from posekit import records
-from posekit.experiments import Experiment, run
+from posekit.experiments import run
 from posekit.records import by_row, by_seed, in_words, load_record, mean_and_spread, plus_minus, recorded, report_table, table
+from posekit.settings import Experiment
 
 REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
 def record():
-    return run(Experiment(width=16, epochs=1, batch_size=500))[0]
+    return run(Experiment().but(width=16, epochs=1, batch_size=500))[0]
 
 
 def test_records_survive_the_disk(record, tmp_path):

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from posekit.experiments import Experiment
 from posekit.records import load_record
+from posekit.settings import Experiment
 
 LIST = """
 - name: first
@@ -33,7 +33,7 @@ def write(tmp_path):
 def test_rows_take_over_what_they_are_like(reproduce, write):
     runs = reproduce.read_runs(write(LIST))
     assert [(run.name, run.experiment.seed) for run in runs] == [("first", 3), ("first", 4), ("second", 3), ("second", 4)]
-    assert runs[2].experiment == Experiment(method="supervised", width=8, epochs=1, seed=3)
+    assert runs[2].experiment == Experiment().but(method="supervised", width=8, epochs=1, seed=3)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_list_says_what_is_missing_and_runs_nothing(copy, capsys, tmp_path):
     assert copy("--list") == 0
     out = capsys.readouterr().out
     assert "2 runs, 0 of them recorded" in out
-    assert "papermill notebooks/experiment.ipynb - -k python3 -p method supervised -p width 8" in out
+    assert "papermill notebooks/experiment.ipynb - -k python3 -p method supervised -p seed 3 -p width 8" in out
     assert not list(tmp_path.rglob("*.json"))
 
 

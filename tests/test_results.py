@@ -3,13 +3,12 @@
 import json
 import math
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from posekit.experiments import Experiment
 from posekit.records import load_record, report_table
+from posekit.settings import PARAMETERS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "book" / "results"
@@ -35,9 +34,9 @@ every_record = pytest.mark.parametrize("path", RECORDS, ids=lambda path: f"{path
 @every_record
 def test_a_record_is_an_experiment_with_finite_errors(path):
     record = load_record(path)
-    experiment = Experiment.parse(record.experiment)
-    assert set(record.experiment) == {f.name for f in fields(Experiment)}
-    assert path.parent.name == experiment.dataset
+    experiment = record.settings()
+    assert set(record.experiment) <= set(PARAMETERS)
+    assert path.parent.name == experiment.data.dataset
     assert path.stem.endswith(f"-seed{experiment.seed}")
     for metrics in (record.metrics_mm, *record.by_action.values()):
         assert set(metrics) == {"report_mpjpe", "mpjpe", "root_error", "pa_mpjpe", "n_mpjpe"}

@@ -1,0 +1,308 @@
+"""The settings of a run: declared once, in groups, and known by flat names to papermill, records and commands.
+
+A parameter is one line of a group below: its type, its default, what it means, and the methods it counts for. The
+notebook's parameters cell, its help, the page "Rerun anything" and the checks all follow from that line.
+
+A new parameter's default must be the old behaviour. Records and lists of runs written before it then keep their
+meaning, for `Experiment.parse` fills in what they do not name.
+"""
+
+import hashlib
+import json
+import re
+import shlex
+from dataclasses import MISSING, dataclass, fields
+from itertools import groupby
+from typing import Any, Literal
+
+from posekit.losses import TERMS
+from posekit.parameters import (
+    LABEL_FREE_METHODS,
+    LEARNT_METHODS,
+    SEQUENCE_METHODS,
+    Group,
+    Method,
+    Parameter,
+    check_joined,
+    checked,
+    parameter,
+    parameters_of,
+)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "sound": dict(root="positive", clamp="off", feedforward=0),
+    "published": dict(root="free", clamp="on", feedforward=2048),
+}
+"""What `parametrisation` stands for where the parameters themselves are left at their defaults.
+
+A `feedforward` of 0 is twice the width.
+"""
+
+
+@dataclass(frozen=True)
+class Data(Group):
+    """Which poses, and who sees them."""
+
+    dataset: Literal["synthetic", "humaneva", "human36m"] = parameter("synthetic", "which poses")
+    lens: Literal["own", "opencv", "human36m"] = parameter("own", "lens model of the cameras; own is the one the 2D follows")
+    cameras: str = parameter("all", 'that training sees, joined by "+"; adaptation adapts to test_cameras', LEARNT_METHODS)
+    test_cameras: str = parameter("all", 'that the test uses, joined by "+"')
+    stride: int = parameter(1, "take every stride-th frame")
+    noise_px: float = parameter(0.0, "standard deviation of added 2D noise, training and test", can_be_0=True)
+
+
+@dataclass(frozen=True)
+class Input(Group):
+    """What a lifter sees of a clip."""
+
+    window: int = parameter(
+        27, "frames a sequence lifter sees; 0 for whole clips", SEQUENCE_METHODS, can_be_0=True, most=10_001
+    )
+
+
+@dataclass(frozen=True)
+class Teacher(Group):
+    """What a run learns from, or, without learning, how it finds the poses."""
+
+    loss_terms: str = parameter("+".join(TERMS), "terms of the label-free loss", LABEL_FREE_METHODS)
+    clamp: Literal["preset", "on", "off"] = parameter(
+        "preset", "whether projected x / z and y / z are cut to -1..1", LABEL_FREE_METHODS
+    )
+    triangulation: Literal["dlt", "midpoint", "refined", "robust"] = parameter("dlt", "which triangulation", ("triangulation",))
+
+
+@dataclass(frozen=True)
+class Network(Group):
+    """The lifter."""
+
+    width: int = parameter(256, "hidden units per layer", LEARNT_METHODS)
+    blocks: int = parameter(
+        2, "residual blocks, or encoder layers", tuple(m for m in LEARNT_METHODS if m != "temporal_convolution")
+    )
+    norm: Literal["batch", "layer"] = parameter("batch", "normalisation layers", LEARNT_METHODS)
+    dropout: str = parameter("0.0", 'probability, or "0.5->0.0" to switch it off half way', LEARNT_METHODS)
+    root: Literal["preset", "positive", "free"] = parameter("preset", "how the root's depth is read", LEARNT_METHODS)
+    positions: Literal["sinusoid", "none"] = parameter("sinusoid", "how the transformer knows time", ("sequence",))
+    feedforward: int = parameter(0, "hidden units of an encoder layer; 0 for the preset", ("sequence",), can_be_0=True)
+
+
+@dataclass(frozen=True)
+class Training(Group):
+    """How it is trained."""
+
+    epochs: int = parameter(30, "passes over the training set", LEARNT_METHODS)
+    batch_size: int = parameter(128, "samples per step: moments, poses (supervised) or windows (sequences)", LEARNT_METHODS)
+    learning_rate: float = parameter(1e-3, "of Adam; the peak with one_cycle", LEARNT_METHODS)
+    schedule: Literal["constant", "one_cycle"] = parameter("one_cycle", "of the learning rate", LEARNT_METHODS)
+    switch: Literal["both", "dropout", "norm"] = parameter(
+        "both", 'what "->0.0" switches off: dropout, batch-norm statistics, or both', LEARNT_METHODS
+    )
+
+
+@dataclass(frozen=True)
+class Adaptation(Group):
+    """Test-time adaptation."""
+
+    adapt_epochs: int = parameter(200, "passes of adaptation over the test set", ("adaptation",))
+    adapt_batch_size: int = parameter(64, "moments per step of adaptation", ("adaptation",))
+    adapt_learning_rate: float = parameter(4e-5, "of adaptation, constant", ("adaptation",))
+
+
+@dataclass(frozen=True)
+class Options(Group):
+    """How and where the notebook runs; no part of the experiment, so not in a record's settings."""
+
+    results_dir: str = parameter("results", "the record goes there, by dataset")
+    name: str = parameter("", "of the row in the file name; default: method and a digest")
+    models_dir: str = parameter("", "for lifters and unfinished runs; default: nowhere")
+    device: str = parameter("cpu", 'or "cuda"')
+    threads: int = parameter(1, "CPU threads; 0 leaves it to torch", can_be_0=True)
+    test_every: int = parameter(1, "epochs between two points of the error curve")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.results_dir.strip():
+            raise ValueError("results_dir must name a folder, got nothing")
+        if not re.fullmatch(r"[\w.>=+-]*", self.name) or ".." in self.name:
+            raise ValueError(f"name must be letters, digits and - _ . + = alone, since it names a file; got {self.name!r}")
+
+
+@dataclass(frozen=True, repr=False)
+class Experiment(Group):
+    """The settings of one run, in groups.
+
+    Every parameter also has a flat name, that of its field: `Experiment.parse(dict(width=512))` sets
+    `experiment.network.width`. Values that do not count for the method must stay at their defaults.
+
+    Raises:
+        ValueError: for a value out of range, or one that does not count for the method.
+    """
+
+    method: Method = parameter("label_free", "which row of the table")
+    parametrisation: Literal["sound", "published"] = parameter(
+        "sound",
+        "the preset of root, clamp and feedforward",
+        LEARNT_METHODS,
+    )
+    seed: int = parameter(0, "of initial weights, batch order, dropout and 2D noise", can_be_0=True, most=2**62)
+    data: Data = Data()
+    input: Input = Input()
+    teacher: Teacher = Teacher()
+    network: Network = Network()
+    training: Training = Training()
+    adaptation: Adaptation = Adaptation()
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, value in self.differing().items():
+            methods = PARAMETERS[name].methods
+            if self.method not in methods:
+                raise ValueError(
+                    f"{name} does not count for method {self.method!r}, only for {', '.join(methods)}; got {value!r}"
+                )
+        _check_together(self)
+
+    @classmethod
+    def parse(cls, parameters: dict[str, Any]) -> "Experiment":
+        """An experiment from flat named values, such as a notebook's parameters or a record's settings.
+
+        Raises:
+            ValueError: for an unknown name, a value of the wrong type or out of range; the message lists the valid
+                parameters.
+        """
+        try:
+            unknown = [name for name in parameters if name not in PARAMETERS]
+            if unknown:
+                raise ValueError(f"unknown parameter {', '.join(map(repr, unknown))}")
+            values = {name: checked(PARAMETERS[name], value) for name, value in parameters.items()}
+            groups = {name: group(**_of_group(group, values)) for name, group in GROUPS.items()}
+            return cls(**_of_group(cls, values), **groups)
+        except ValueError as error:
+            raise ValueError(f"{error}\nValid parameters:\n{cls.help()}") from None
+
+    def __repr__(self) -> str:
+        return f"Experiment({', '.join(f'{name}={value!r}' for name, value in self.differing().items())})"
+
+    def flat(self) -> dict[str, Any]:
+        """Every parameter by its flat name; the inverse of `parse`."""
+        places = {parameter.name: getattr(self, parameter.group, self) for parameter in PARAMETERS.values()}
+        return {name: getattr(place, name) for name, place in places.items()}
+
+    def differing(self) -> dict[str, Any]:
+        """The parameters that are not at their defaults."""
+        return {name: value for name, value in self.flat().items() if value != PARAMETERS[name].default}
+
+    def digest(self) -> str:
+        """A short name of these settings. Those at their defaults have no part in it, so a new parameter changes none."""
+        return hashlib.sha256(json.dumps(self.differing(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def but(self, **changes) -> "Experiment":
+        """The same experiment with some flat parameters changed."""
+        return self.parse(self.flat() | changes)
+
+    def preset(self, name: str) -> Any:
+        """A parameter's value, or where it is left at its default, what `parametrisation` stands for."""
+        value = self.flat()[name]
+        return PRESETS[self.parametrisation][name] if value == PARAMETERS[name].default else value
+
+    @property
+    def dropout_probability(self) -> float:
+        """The probability training starts with."""
+        return float(self.network.dropout.split("->")[0])
+
+    @property
+    def sees_windows(self) -> bool:
+        """Whether a sequence lifter sees windows of frames rather than whole clips."""
+        return self.method in SEQUENCE_METHODS and self.input.window > 0
+
+    def command(self, out: str = "out.ipynb") -> list[str]:
+        """The papermill command of this run, from the project's folder. Parameters left at their defaults are not named.
+
+        Args:
+            out: where the executed notebook goes; "-" for nowhere (standard output).
+        """
+        words = ["papermill", "notebooks/experiment.ipynb", out, "-k", "python3"]
+        return words + [word for name, value in self.differing().items() for word in ("-p", name, str(value))]
+
+    def command_text(self) -> str:
+        """`command` as one types it in a shell, one parameter per line."""
+        return shlex.join(self.command()).replace(" -p ", " \\\n  -p ")
+
+    @classmethod
+    def help(cls) -> str:
+        """The parameters, one per line."""
+        return "\n".join(f"  {p.name}: {p.kind.__name__} = {p.default!r}  # {p.description}" for p in PARAMETERS.values())
+
+
+GROUPS: dict[str, type] = {f.name: f.type for f in fields(Experiment) if "note" not in f.metadata and f.default is not MISSING}
+PARAMETERS: dict[str, Parameter] = {
+    p.name: p
+    for f in fields(Experiment)
+    for p in (parameters_of(GROUPS[f.name]) if f.name in GROUPS else [Parameter.of(Experiment, f)])
+}
+"""The parameters of an experiment, by their flat names."""
+
+
+def _of_group(group: type, values: dict[str, Any]) -> dict[str, Any]:
+    return {p.name: values[p.name] for p in parameters_of(group) if p.name in values}
+
+
+def _check_together(experiment: Experiment) -> None:
+    """What no parameter can tell alone."""
+    network, window = experiment.network, experiment.input.window
+    if not re.fullmatch(r"[01]\.\d+(->0\.0)?", network.dropout) or not 0 <= experiment.dropout_probability < 1:
+        raise ValueError(f'dropout must be like "0.0", "0.5" or "0.5->0.0"; got {network.dropout!r}')
+    if experiment.training.switch != "both" and "->" not in network.dropout:
+        raise ValueError(f'switch counts only where dropout is switched off ("0.5->0.0"); got {experiment.training.switch!r}')
+    check_joined("loss_terms", experiment.teacher.loss_terms, TERMS)
+    check_joined("cameras", experiment.data.cameras)
+    check_joined("test_cameras", experiment.data.test_cameras)
+    if experiment.sees_windows and window % 2 == 0:
+        raise ValueError(f"window must be an odd number of frames, so that it has a middle; got {window}")
+    if experiment.method == "sequence" and network.width % 4:
+        raise ValueError(f"width must be a multiple of 4 for the transformer's 4 heads; got {network.width}")
+
+
+def notebook_parameters(namespace: dict[str, Any]) -> dict[str, Any]:
+    """The flat literals a notebook has defined so far, misspelt ones included, without those of `Options`.
+
+    Call it as `notebook_parameters(globals())` right after the parameters cell: papermill puts its values in a cell
+    of their own and only warns about names it does not know.
+    """
+    options = {parameter.name for parameter in parameters_of(Options)}
+    literals = (bool, int, float, str)
+    return {k: v for k, v in namespace.items() if type(v) in literals and not k.startswith("_") and k not in options}
+
+
+def notebook_options(namespace: dict[str, Any]) -> Options:
+    """The `Options` among a notebook's names.
+
+    Raises:
+        ValueError: for a value of the wrong type or out of range.
+    """
+    return Options(**{p.name: checked(p, namespace[p.name]) for p in parameters_of(Options) if p.name in namespace})
+
+
+def parameters_cell() -> str:
+    """The source of the notebook's parameters cell: one line per parameter, group by group. `make notebooks` puts it there."""
+    cell = []
+    for group, parameters in groupby([*PARAMETERS.values(), *parameters_of(Options)], key=lambda p: p.group):
+        cell += ["", f"# {TITLES[group]}", *map(_line, parameters)]
+    return "\n".join(cell[1:])
+
+
+TITLES = {
+    "experiment": "the run",
+    "data": "which poses, and who sees them",
+    "input": "what a lifter sees of a clip",
+    "teacher": "what it learns from",
+    "network": "the lifter",
+    "training": "how it is trained",
+    "adaptation": "test-time adaptation",
+    "options": "how and where this notebook runs",
+}
+
+
+def _line(parameter: Parameter) -> str:
+    default = f'"{parameter.default}"' if parameter.kind is str else repr(parameter.default)
+    return f"{parameter.name}: {parameter.kind.__name__} = {default}  # {parameter.description}"

@@ -1,0 +1,192 @@
+import inspect
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+import posekit
+from posekit.datasets import DATASETS
+from posekit.lifters import NORMS, ROOTS
+from posekit.parameters import METHODS, parameters_of
+from posekit.settings import (
+    PARAMETERS,
+    PRESETS,
+    Experiment,
+    Options,
+    notebook_options,
+    notebook_parameters,
+    parameters_cell,
+)
+from posekit.training import SCHEDULES, SWITCHES
+
+ROOT = Path(__file__).parent.parent
+REFUSED = [
+    (dict(sede=1), "unknown parameter 'sede'"),
+    (dict(epochs="many"), "epochs must be int, got str 'many'"),
+    (dict(epochs=1.5), "epochs must be int, got float 1.5"),
+    (dict(seed=True), "seed must be int, got bool True"),
+    (dict(method="supervized"), "method must be one of supervised, .*; got 'supervized'"),
+    (dict(dropout="half"), "dropout must be like"),
+    (dict(dropout="1.5"), "dropout must be like"),
+    (dict(width=0), "width must be positive and finite"),
+    (dict(loss_terms="own+corss"), "loss_terms must be some of own\\+cross\\+consistency"),
+    (dict(loss_terms="own+own"), "loss_terms must be different names"),
+    (dict(cameras="C1+C2+C1"), "cameras must be different names"),
+    (dict(test_cameras="C1+"), "test_cameras must be different names"),
+    (dict(noise_px=float("nan")), "noise_px must be a finite number"),
+    (dict(noise_px=float("inf")), "noise_px must be a finite number"),
+    (dict(noise_px=-1.0), "noise_px must be a finite number that is not negative"),
+    (dict(seed=2**70), "seed must be .* at most"),
+    (dict(seed=-1), "seed must be .* not negative"),
+    (dict(method="sequence", width=130), "width must be a multiple of 4"),
+    (dict(method="sequence", window=8), "window must be an odd number"),
+    (dict(method="sequence", window=10**6 + 1), "window must be .* at most"),
+    (dict(switch="norm"), "switch counts only where dropout is switched off"),
+    (dict(triangulation="robust"), "triangulation does not count for method 'label_free', only for triangulation"),
+    (dict(method="triangulation", width=64), "width does not count for method 'triangulation'"),
+    (dict(window=9), "window does not count for method 'label_free', only for sequence, temporal_convolution"),
+    (dict(adapt_epochs=3), "adapt_epochs does not count for method 'label_free'"),
+    (dict(method="supervised", clamp="on"), "clamp does not count for method 'supervised'"),
+    (dict(method="temporal_convolution", blocks=3), "blocks does not count for method 'temporal_convolution'"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "complaint"), REFUSED, ids=str)
+def test_bad_parameters_list_the_valid_ones(parameters, complaint):
+    with pytest.raises(ValueError, match=complaint) as error:
+        Experiment.parse(parameters)
+    for name in PARAMETERS:
+        assert f"  {name}: " in str(error.value)
+
+
+def test_groups_check_their_values_however_they_are_made():
+    with pytest.raises(ValueError, match="width must be positive and finite; got 0"):
+        type(Experiment().network)(width=0)
+
+
+def test_flat_names_and_groups_are_two_ways_to_say_the_same():
+    experiment = Experiment.parse(dict(method="sequence", width=64, window=9, seed=3, noise_px=2))
+    assert (experiment.network.width, experiment.input.window, experiment.data.noise_px) == (64, 9, 2.0)
+    assert Experiment.parse(experiment.flat()) == experiment
+    assert experiment.differing() == dict(method="sequence", seed=3, noise_px=2.0, window=9, width=64)
+    assert repr(experiment) == "Experiment(method='sequence', seed=3, noise_px=2.0, window=9, width=64)"
+    assert experiment.but(seed=0) == Experiment.parse(dict(method="sequence", width=64, window=9, noise_px=2.0))
+
+
+def test_numbers_as_papermill_gives_them():
+    parsed = Experiment.parse(dict(dropout=0.5, learning_rate=1, epochs=3))
+    assert (parsed.network.dropout, parsed.training.learning_rate, parsed.training.epochs) == ("0.5", 1.0, 3)
+
+
+@pytest.mark.parametrize("name", PRESETS["sound"])
+def test_a_preset_holds_until_it_is_departed_from(name):
+    other = dict(root="positive", clamp="off", feedforward=77)[name]
+    published = Experiment.parse(dict(method="sequence", parametrisation="published"))
+    assert published.preset(name) == PRESETS["published"][name]
+    assert published.but(**{name: other}).preset(name) == other
+    assert Experiment().preset(name) == PRESETS["sound"][name]
+
+
+def test_choices_are_those_of_the_modules_that_act_on_them():
+    choices = {name: parameter.choices for name, parameter in PARAMETERS.items() if parameter.choices}
+    assert choices["dataset"] == tuple(DATASETS)
+    assert choices["norm"] == tuple(NORMS)
+    assert set(choices["schedule"]) == set(SCHEDULES)
+    assert set(choices["switch"]) == set(SWITCHES) - {"none"}
+    assert set(choices["root"]) == {"preset", *ROOTS}
+
+
+def test_every_parameter_says_what_it_means_and_when_it_counts():
+    for parameter in PARAMETERS.values():
+        assert parameter.note
+        assert parameter.methods
+        assert set(parameter.methods) <= set(METHODS)
+
+
+def test_notebook_parameters_find_literals_misspelt_ones_too():
+    namespace = dict(width=3, sede=1, device="cpu", _i=2, json=json, run=shutil)
+    assert notebook_parameters(namespace) == dict(width=3, sede=1)
+    assert notebook_options(namespace) == Options(device="cpu")
+
+
+@pytest.mark.parametrize("name", ["../up", "/tmp/x", "a/b", "two\nlines", "..", "a b"])
+def test_a_name_that_is_no_file_name_is_refused(name):
+    with pytest.raises(ValueError, match="name must be letters, digits"):
+        notebook_options(dict(name=name))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (dict(results_dir=""), "results_dir must name a folder"),
+        (dict(test_every=0), "test_every must be positive"),
+        (dict(threads=-1), "threads must be a finite number that is not negative"),
+        (dict(threads="two"), "threads must be int, got str"),
+    ],
+)
+def test_bad_options_are_refused(options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        notebook_options(options)
+
+
+def test_the_notebooks_parameters_cell_is_the_declaration():
+    notebook = jupytext.read(ROOT / "notebooks" / "experiment.py")
+    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    assert cell.source == parameters_cell(), "run: make notebooks"
+    namespace = {}
+    exec(cell.source, namespace)
+    assert Experiment.parse(notebook_parameters(namespace)) == Experiment()
+    assert notebook_options(namespace) == Options()
+    assert set(notebook_parameters(namespace)) == set(PARAMETERS)
+
+
+def test_the_command_is_quoted_for_a_shell_and_means_the_same_run():
+    experiment = Experiment().but(dropout="0.5->0.0", seed=3)
+    text = experiment.command_text()
+    assert text.splitlines()[1:] == ["  -p seed 3 \\", "  -p dropout '0.5->0.0'"]
+    assert shlex.split(text.replace("\\\n", "")) == experiment.command()
+
+
+GROWN = """
+import json
+from pathlib import Path
+import sys
+sys.path.insert(0, sys.argv[1])
+import reproduce
+from posekit.settings import Experiment, PARAMETERS
+runs = reproduce.read_runs()
+print(json.dumps(dict(
+    knows=PARAMETERS["momentum"].default,
+    runs=len(runs),
+    recorded=sum(run.is_recorded() for run in runs),
+    digest=Experiment().but(width=99).digest(),
+    command=Experiment().but(width=99).command(),
+)))
+"""
+
+
+def test_a_new_parameter_voids_no_record_and_renames_no_model(tmp_path, reproduce):
+    source = Path(inspect.getfile(posekit)).parent
+    shutil.copytree(source, tmp_path / "posekit", ignore=shutil.ignore_patterns("__pycache__"))
+    settings = tmp_path / "posekit" / "settings.py"
+    line = '    norm: Literal["batch", "layer"] ='
+    grown = settings.read_text().replace(line, '    momentum: float = parameter(0.1, "of batch norm")\n' + line)
+    settings.write_text(grown)
+    done = subprocess.run([sys.executable, "-c", GROWN, ROOT / "book"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    before = reproduce.read_runs()
+    assert said["knows"] == 0.1
+    assert said["runs"] == len(before)
+    assert said["recorded"] == sum(run.is_recorded() for run in before) > 100
+    assert said["digest"] == Experiment().but(width=99).digest()
+    assert said["command"] == Experiment().but(width=99).command()
+
+
+def test_options_are_no_part_of_an_experiment():
+    assert not {parameter.name for parameter in parameters_of(Options)} & set(PARAMETERS)
