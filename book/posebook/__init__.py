@@ -10,7 +10,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from posebook import accessible, library
+from posebook import accessible, figure, library
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
@@ -27,6 +27,7 @@ PLOTLY = f"{VENDOR}/plotly.min.js"
 def setup(app):
     """Sphinx's entry point."""
     accessible.setup(app)
+    figure.setup(app)
     library.setup(app)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _prepare_try_it)

@@ -1,17 +1,26 @@
 """Plotly figures in pages: the data as inert JSON, a still picture, and a place for the browser to draw.
 
-Registered for MyST-NB under the entry point group `myst_nb.mime_renderers` (see pyproject.toml).
+MyST-NB finds renderers among the entry points of installed packages. This one belongs to the book, which is not
+installed, so `setup` adds it to those found.
 """
 
 import html
 import json
 
 from docutils import nodes
+from myst_nb.core.render import load_mime_renders
 
 from posebook.still import still_svg
 
 MIME = "application/vnd.plotly.v1+json"
 FIGURE_CLASS = "pk-figure"
+
+
+def setup(app):
+    """Sphinx's entry point, called by posebook's."""
+    found = load_mime_renders()  # cached: every later call gives this very list
+    if PlotlyFigure not in found:
+        found.append(PlotlyFigure)
 
 
 class PlotlyFigure:
