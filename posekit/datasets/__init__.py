@@ -7,16 +7,18 @@ from posekit.datasets.human36m import load_human36m
 from posekit.datasets.humaneva import load_humaneva
 from posekit.datasets.synthetic import make_synthetic
 from posekit.random import generator
+from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset
 
 DATASETS = ("synthetic", "humaneva", "human36m")
 _LOADERS = {"humaneva": load_humaneva, "human36m": load_human36m}
 
 
+@renamed(root="data_root")
 def load_dataset(
     name: str = "synthetic",
     split: str = "train",
-    root: str | Path | None = None,
+    data_root: str | Path | None = None,
     *,
     stride: int = 1,
     noise_px: float = 0.0,
@@ -29,7 +31,7 @@ def load_dataset(
     Args:
         name: one of `DATASETS`.
         split: "train" or "test".
-        root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
+        data_root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
         stride: take every stride-th frame of every clip; the frame rate falls with it.
         noise_px, missing: what an imperfect detector adds; see `MultiViewDataset.with_detector_noise`.
         noise_seed: of that noise; the splits differ.
@@ -40,7 +42,7 @@ def load_dataset(
         FileNotFoundError, DataFileError: see the dataset's module.
     """
     choose("dataset", [name], DATASETS)
-    dataset = make_synthetic(split, **options) if name == "synthetic" else _LOADERS[name](split, root, **options)
+    dataset = make_synthetic(split, **options) if name == "synthetic" else _LOADERS[name](split, data_root, **options)
     dataset = dataset.every(stride)
     if noise_px or missing:
         return dataset.with_detector_noise(noise_px, missing, generator(2 * noise_seed + (split == "test")))
