@@ -86,8 +86,8 @@ class Cameras:
     lens: str = "opencv"
 
     @classmethod
-    def checked(cls, **values) -> "Cameras":
-        """`Cameras(**values)` after a look at the values; for calibrations that come from outside.
+    def checked(cls, *, R_world_to_camera: Tensor, **values) -> "Cameras":
+        """`Cameras(...)` after a look at the values; for calibrations that come from outside.
 
         Lens coefficients that are left out (`radial`, `tangential`) are zeros, as many as the lens has.
 
@@ -96,12 +96,12 @@ class Cameras:
                 has another number of coefficients.
         """
         tails = _tails(values.get("lens", "opencv"))
-        R = values["R_world_to_camera"]
+        R = R_world_to_camera
         for name in ("radial", "tangential"):
             values.setdefault(name, R.new_zeros(*R.shape[:-2], *tails[name]))
-        cameras = cls(**values)
+        cameras = cls(R_world_to_camera=R, **values)
         for name, tail in tails.items():
-            shape, expected = tuple(values[name].shape), (*cameras.shape, *tail)
+            shape, expected = tuple(getattr(cameras, name).shape), (*cameras.shape, *tail)
             if shape != expected:
                 where = f"beside {cameras.shape} rotations and with the lens {cameras.lens!r}"
                 raise ValueError(f"{name} must have shape {expected} {where}, got {shape}")
