@@ -6,7 +6,6 @@ every function, and doctest takes a wrapped function for one of another module.
 
 import doctest
 import importlib
-import inspect
 import pkgutil
 
 import pytest
@@ -21,7 +20,7 @@ FEWEST = 12  # examples, so that none vanishes unseen
 class Finder(doctest.DocTestFinder):
     def _from_module(self, module, thing):
         thing = getattr(thing, "__func__", getattr(thing, "fget", thing))
-        return getattr(thing, "__module__", None) == module.__name__ or (inspect.ismodule(module) and module is thing)
+        return getattr(thing, "__module__", None) == module.__name__
 
 
 def examples():
