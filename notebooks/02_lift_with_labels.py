@@ -273,8 +273,8 @@ by_view = {
     for view, name in enumerate(test.view_names)
 }
 comparison_figure(
-    test.poses_world[frames],
     by_view,
+    test.poses_world[frames],
     test.skeleton,
     frame_rate=test.frame_rate,
 )

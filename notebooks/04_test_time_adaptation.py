@@ -258,7 +258,7 @@ lifted = {
 }
 
 # %%
-comparison_figure(test.poses_world[k], lifted, test.skeleton)
+comparison_figure(lifted, test.poses_world[k], test.skeleton)
 
 # %%
 errors = {

@@ -274,8 +274,8 @@ lifted = {
     for name, (lifter, _) in trained.items()
 }
 comparison_figure(
-    test.poses_world[frames],
     lifted,
+    test.poses_world[frames],
     test.skeleton,
     frame_rate=test.frame_rate,
 )

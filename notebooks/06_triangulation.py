@@ -199,11 +199,11 @@ Markdown(table([f"{100 * outliers:.0f} % outliers, synthetic", "mm"], rows))
 # %%
 frame = hit.sum((1, 2)).argmax().item()
 comparison_figure(
-    test.poses_world[frame],
     {
         "all views alike": plain.points[frame].float(),
         "robust": robust.points[frame].float(),
     },
+    test.poses_world[frame],
     test.skeleton,
 )
 

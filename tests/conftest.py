@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import sync_playwright
 from visits import CHROMIUM
 
 from posekit.datasets import load_dataset
@@ -113,6 +112,8 @@ def address(site):
 
 @pytest.fixture(scope="session")
 def browser():
+    from playwright.sync_api import sync_playwright  # here: the tests without a browser need no browser library
+
     assert CHROMIUM, "CI is set, so a browser must be there: install Chromium"
     flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
     with sync_playwright() as playwright:

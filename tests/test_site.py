@@ -4,7 +4,6 @@ import gzip
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from visits import PAGES, Visit, needs_browser
 
 pytestmark = needs_browser
@@ -44,6 +43,8 @@ def test_the_page_shows_everything_without_complaint(opened):
 
 @on_a_desktop
 def test_everyone_can_use_the_page(opened):
+    from axe_playwright_python.sync_playwright import Axe  # here: the tests without a browser need no browser library
+
     for theme in ("light", "dark"):
         opened.turn(theme)
         found = Axe().run(opened.page, options=WCAG)

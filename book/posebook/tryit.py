@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from posekit.cameras import LENS_REACH, NEAR_M, Cameras
+from posekit.cameras import NEAR_M, Cameras
+from posekit.colors import COLORS, GHOST
 from posekit.datasets import load_dataset
-from posekit.drawing import COLORS, EYE, GHOST, Layer, Panel, show
+from posekit.drawing import EYE, Layer, Panel, show
+from posekit.lenses import LENS_REACH
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss
 from posekit.random import generator

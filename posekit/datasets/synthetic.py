@@ -8,9 +8,10 @@ numbers measured on it are not numbers of HumanEva-I.
 import torch
 
 from posekit.datasets.files import choose
-from posekit.datasets.humaneva import ACTIONS, CAMERAS, FRAME_RATE, SUBJECTS, humaneva_cameras
+from posekit.datasets.humaneva import ACTIONS, CAMERAS, FRAME_RATE, LENSES, SUBJECTS, humaneva_cameras
 from posekit.datasets.motion import JOG, WALK, Body, Motion, box, travel
 from posekit.random import generator
+from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset, from_clips
 from posekit.skeleton import HUMANEVA_15
 
@@ -44,12 +45,13 @@ def make_synthetic(
         seed: another seed is another recording of the same people.
 
     Raises:
-        ValueError: for a split, subject, action, camera or lens that is not there; the valid ones are listed.
+        ValueError: for a split, subject, action, camera or lens that does not exist; the valid ones are listed.
     """
     choose("split", [split], tuple(SECONDS))
     choose("subject", subjects, SUBJECTS)
     choose("action", actions, ACTIONS)
     choose("camera", cameras, CAMERAS)
+    choose("lens", [lens], LENSES)
     chosen_views = [CAMERAS.index(camera) for camera in cameras]
     clips = []
     for subject in subjects:
@@ -72,11 +74,12 @@ def make_synthetic(
     return from_clips("synthetic", HUMANEVA_15, FRAME_RATE, cameras, clips)
 
 
-def perform(subject: str, action: str, seconds: float, source: torch.Generator, frame_rate: float = FRAME_RATE) -> Motion:
+@renamed(source="generator")
+def perform(subject: str, action: str, seconds: float, generator: torch.Generator, frame_rate: float = FRAME_RATE) -> Motion:
     """Let one of the bodies walk, jog or box for a while."""
     if action == "Box":
-        return box(BODIES[subject], seconds, frame_rate, source)
-    return travel(BODIES[subject], {"Walking": WALK, "Jog": JOG}[action], seconds, frame_rate, source)
+        return box(BODIES[subject], seconds, frame_rate, generator)
+    return travel(BODIES[subject], {"Walking": WALK, "Jog": JOG}[action], seconds, frame_rate, generator)
 
 
 def _clip_seed(seed, split, subject, action, take):

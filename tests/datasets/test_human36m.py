@@ -114,7 +114,7 @@ def test_an_action_that_is_not_in_the_file(files):
 )
 def test_what_there_is_not_is_listed(files, option, bad, listed):
     with pytest.raises((ValueError, FileNotFoundError), match=listed):
-        load_human36m(**{"split": "test", "root": files[0](), option: bad})
+        load_human36m(**{"split": "test", "data_root": files[0](), option: bad})
 
 
 def test_a_prefix_of_nothing(files):

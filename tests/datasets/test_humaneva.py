@@ -125,7 +125,7 @@ def test_wrong_contents_name_file_key_expected_and_found(humaneva_files, change)
 )
 def test_what_there_is_not_is_listed(humaneva_files, option, bad, listed):
     with pytest.raises(ValueError, match=listed):
-        load_humaneva(**{"split": "train", "root": humaneva_files[0](), option: bad})
+        load_humaneva(**{"split": "train", "data_root": humaneva_files[0](), option: bad})
 
 
 def test_an_action_that_is_not_in_the_files(humaneva_files):
