@@ -251,10 +251,11 @@ class MultiViewDataset:
         """The same dataset with every stride-th frame of each clip; the frame rate falls accordingly.
 
         Raises:
-            ValueError: for a stride below 1.
+            ValueError: for a stride below 1, or longer than every clip.
         """
-        if stride < 1:
-            raise ValueError(f"stride must be at least 1, got {stride}")
+        longest = max(map(len, self.clips))
+        if not 1 <= stride <= longest:
+            raise ValueError(f"stride must be from 1 to the longest clip's {longest} frames, got {stride}")
         if stride == 1:
             return self
         kept = [range(clip.start, clip.stop, stride) for clip in self.clips]

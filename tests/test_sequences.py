@@ -59,7 +59,7 @@ def test_every_other_frame(dataset):
     last, whole = half.clips[-1], dataset.clips[-1]
     torch.testing.assert_close(half.pixels[last.start : last.stop], dataset.pixels[whole.start : whole.stop : 2])
     assert dataset.every(1) is dataset
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(ValueError, match="from 1 to the longest clip.s 240 frames, got 0"):
         dataset.every(0)
 
 
@@ -173,3 +173,9 @@ def test_a_bone_with_a_missing_joint_is_not_drawn(dataset):
     shown = ElementTree.fromstring(f"<div>{replace(dataset, pixels=pixels)._repr_html_()}</div>")
     assert [len(list(picture.iter("line"))) for picture in shown.iter("svg")] == [14, 13, 14]
     assert "nan" not in ElementTree.tostring(shown, encoding="unicode")
+
+
+@pytest.mark.parametrize("stride", [0, -1, 10**6])
+def test_a_stride_that_leaves_no_clip_is_refused(dataset, stride):
+    with pytest.raises(ValueError, match="stride must be from 1 to the longest clip's"):
+        dataset.every(stride)

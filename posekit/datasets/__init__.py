@@ -1,5 +1,6 @@
 """Datasets of synchronised multi-view poses. `synthetic` is generated when asked for; the others are licensed files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from posekit.datasets.files import choose
@@ -10,8 +11,18 @@ from posekit.random import generator
 from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset
 
-DATASETS = ("synthetic", "humaneva", "human36m")
-_LOADERS = {"humaneva": load_humaneva, "human36m": load_human36m}
+
+
+def _load_synthetic(split: str, data_root: str | Path | None, **options) -> MultiViewDataset:
+    return make_synthetic(split, **options)  # it needs no files
+
+
+DATASETS: dict[str, Callable[..., MultiViewDataset]] = {
+    "synthetic": _load_synthetic,
+    "humaneva": load_humaneva,
+    "human36m": load_human36m,
+}
+"""All datasets by name: functions of a split, a folder of files, and options of their own."""
 
 
 @renamed(root="data_root")
@@ -46,9 +57,8 @@ def load_dataset(
     >>> load_dataset("synthetic", "test", actions=("Walking",), stride=2)
     MultiViewDataset("synthetic": 360 frames, 3 clips, 3 views, 15 joints, 30 fps)
     """
-    choose("dataset", [name], DATASETS)
-    dataset = make_synthetic(split, **options) if name == "synthetic" else _LOADERS[name](split, data_root, **options)
-    dataset = dataset.every(stride)
+    choose("dataset", [name], tuple(DATASETS))
+    dataset = DATASETS[name](split, data_root, **options).every(stride)
     if noise_px or missing:
         return dataset.with_detector_noise(noise_px, missing, generator(2 * noise_seed + (split == "test")))
     return dataset
