@@ -35,9 +35,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -109,9 +107,7 @@ class Lifter(nn.Module):
         super().__init__()
         self.inner = layer(2 * joints, width, dropout)
         self.blocks = nn.ModuleList(
-            nn.Sequential(
-                layer(width, width, dropout), layer(width, width, dropout)
-            )
+            nn.Sequential(layer(width, width, dropout), layer(width, width, dropout))
             for _ in range(blocks)
         )
         self.outer = nn.Linear(width, 3 * joints)
@@ -161,15 +157,11 @@ def mean_joint_distance(predicted, true):
 
 # %%
 true = samples.poses_camera[:8]
-moved = true + torch.tensor(
-    [0.0, 0.0, 0.3]
-)  # the right pose, 30 cm too far away
+moved = true + torch.tensor([0.0, 0.0, 0.3])  # the right pose, 30 cm too far away
 
 
 def mpjpe(predicted, true):
-    return mean_joint_distance(
-        predicted - predicted[:, :1], true - true[:, :1]
-    )
+    return mean_joint_distance(predicted - predicted[:, :1], true - true[:, :1])
 
 
 torch.testing.assert_close(mpjpe(moved, true), metrics.mpjpe(moved, true))
@@ -182,14 +174,10 @@ f"{1000 * mpjpe(moved, true).mean():.1f} mm"
 
 # %%
 def report_mpjpe(predicted, true):
-    return mean_joint_distance(
-        to_root_anchored(predicted), to_root_anchored(true)
-    )
+    return mean_joint_distance(to_root_anchored(predicted), to_root_anchored(true))
 
 
-torch.testing.assert_close(
-    report_mpjpe(moved, true), metrics.report_mpjpe(moved, true)
-)
+torch.testing.assert_close(report_mpjpe(moved, true), metrics.report_mpjpe(moved, true))
 f"{1000 * report_mpjpe(moved, true).mean():.1f} mm"
 
 # %% [markdown]
@@ -218,9 +206,7 @@ options = dict(
     learning_rate=learning_rate,
     schedule="one_cycle",
 )
-curve = fit(
-    lifter, samples, supervised_loss, **options, generator=source, test=test
-)
+curve = fit(lifter, samples, supervised_loss, **options, generator=source, test=test)
 
 # %%
 curve_figure(
@@ -241,9 +227,7 @@ curve_figure(
 # %%
 result = evaluate(lifter, test)
 assert result.metrics_mm["report_mpjpe"] < curve.report_mpjpe_mm[0]
-rows = [
-    [f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items()
-]
+rows = [[f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items()]
 Markdown(table(["metric", "mm, synthetic test clips"], rows))
 
 # %% [markdown]
@@ -252,9 +236,7 @@ Markdown(table(["metric", "mm, synthetic test clips"], rows))
 # The lifter can know it at all only because it has met these three people and learnt how tall they are.
 
 # %%
-share = (
-    result.metrics_mm["root_error"] / 15 / result.metrics_mm["report_mpjpe"]
-)
+share = result.metrics_mm["root_error"] / 15 / result.metrics_mm["report_mpjpe"]
 f"the root is one joint of fifteen, and {share:.0%} of the report's metric"
 
 # %% [markdown]
@@ -265,12 +247,9 @@ f"the root is one joint of fifteen, and {share:.0%} of the report's metric"
 # %%
 clip = test.clips[0]
 frames = slice(clip.start, clip.start + 90)
-lifted = test.frame_cameras[frames].camera_to_world(
-    lift(lifter, test.screen()[frames])
-)
+lifted = test.frame_cameras[frames].camera_to_world(lift(lifter, test.screen()[frames]))
 by_view = {
-    f"lifted from {name}": lifted[:, view]
-    for view, name in enumerate(test.view_names)
+    f"lifted from {name}": lifted[:, view] for view, name in enumerate(test.view_names)
 }
 comparison_figure(
     test.poses_world[frames],
@@ -296,10 +275,7 @@ rows = [
 Markdown(table(header, rows))
 
 # %%
-assert all(
-    abs(record.metrics_mm["report_mpjpe"] - published) < 1.5
-    for record in runs
-)
+assert all(abs(record.metrics_mm["report_mpjpe"] - published) < 1.5 for record in runs)
 
 # %% [markdown]
 # The row reproduces.

@@ -35,9 +35,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -190,9 +188,7 @@ for ours, theirs in zip(
 # %%
 source = generator(seed)
 lifter = FrameLifter(15, width, dropout=0.0, generator=source)
-options = dict(
-    batch_size=batch_size, learning_rate=learning_rate, schedule="one_cycle"
-)
+options = dict(batch_size=batch_size, learning_rate=learning_rate, schedule="one_cycle")
 curve = fit(
     lifter,
     views,
@@ -216,9 +212,7 @@ curve_figure(
 # %%
 result = evaluate(lifter, test)
 assert result.metrics_mm["report_mpjpe"] < min(150, curve.report_mpjpe_mm[1])
-rows = [
-    [f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items()
-]
+rows = [[f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items()]
 Markdown(table(["metric", "mm, synthetic test clips"], rows))
 
 # %% [markdown]
@@ -236,12 +230,9 @@ reprojection_figure(
 # %%
 clip = test.clips[1]
 frames = slice(clip.start, clip.start + 90)
-lifted = test.frame_cameras[frames].camera_to_world(
-    lift(lifter, test.screen()[frames])
-)
+lifted = test.frame_cameras[frames].camera_to_world(lift(lifter, test.screen()[frames]))
 by_view = {
-    f"lifted from {name}": lifted[:, view]
-    for view, name in enumerate(test.view_names)
+    f"lifted from {name}": lifted[:, view] for view, name in enumerate(test.view_names)
 }
 comparison_figure(
     test.poses_world[frames],
@@ -264,12 +255,8 @@ def one_epoch(dataset):
     return lifter.state_dict().values()
 
 
-blind = replace(
-    train, poses_world=torch.full_like(train.poses_world, torch.nan)
-)
-assert all(
-    torch.equal(a, b) for a, b in zip(one_epoch(train), one_epoch(blind))
-)
+blind = replace(train, poses_world=torch.full_like(train.poses_world, torch.nan))
+assert all(torch.equal(a, b) for a, b in zip(one_epoch(train), one_epoch(blind)))
 
 # %% [markdown]
 # ## What is left to luck
@@ -305,9 +292,7 @@ def published_run(seed, dropout, switch):
     lifter, source = published_lifter(seed, width, dropout)
     loss = partial(label_free_loss, clamp=1.0)
     settings = dict(epochs=switch_epochs, switch=switch, generator=source)
-    return lifter, fit(
-        lifter, views, loss, **settings, test=test, test_every=2
-    )
+    return lifter, fit(lifter, views, loss, **settings, test=test, test_every=2)
 
 
 _, lucky_curve = published_run(lucky, 0.5, "both")
@@ -345,8 +330,7 @@ f"median depth of the people: {depth.median():.1f} m; in truth {true_depth.media
 # %%
 runs = recorded()
 records = by_seed(
-    runs["humaneva/label_free-published"]
-    + runs["humaneva/label_free-published-behind"]
+    runs["humaneva/label_free-published"] + runs["humaneva/label_free-published-behind"]
 )
 starts = {seed: behind_at_first(seed, 1024) for seed in records}
 rows = [

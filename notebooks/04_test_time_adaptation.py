@@ -34,9 +34,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -147,9 +145,7 @@ curve_figure(
 points = triangulate(test.pixels, test.frame_cameras).points
 in_view = test.frame_cameras.world_to_camera(points.float().unsqueeze(1))
 geometry = evaluate_poses(in_view, test).metrics_mm
-assert (
-    geometry["report_mpjpe"] < after["report_mpjpe"] < before["report_mpjpe"]
-)
+assert geometry["report_mpjpe"] < after["report_mpjpe"] < before["report_mpjpe"]
 rows = [
     ["label-free", "1 view", f"{before['report_mpjpe']:.2f}"],
     ["+ adaptation", "3 calibrated views", f"{after['report_mpjpe']:.2f}"],
@@ -219,9 +215,7 @@ seen, held_out = test.select_clips(moving), test.select_clips(boxing)
 def adapted_to(views, epochs=adapt_epochs, loss=label_free_loss):
     """A copy of the lifter, adapted as above."""
     settings = dict(epochs=epochs, learning_rate=adapt_learning_rate)
-    return adapt(lifter, views, loss, **settings, generator=generator(seed))[
-        0
-    ]
+    return adapt(lifter, views, loss, **settings, generator=generator(seed))[0]
 
 
 elsewhere = adapted_to(seen.views())
@@ -232,10 +226,7 @@ for words, part in {
     "walk and jog, adapted to": seen,
     "box, held out": held_out,
 }.items():
-    mm = [
-        evaluate(m, part).metrics_mm["report_mpjpe"]
-        for m in (lifter, elsewhere)
-    ]
+    mm = [evaluate(m, part).metrics_mm["report_mpjpe"] for m in (lifter, elsewhere)]
     rows.append([words, *(f"{value:.1f}" for value in mm)])
 Markdown(table(["synthetic test clips", "before, mm", "after, mm"], rows))
 
@@ -282,9 +273,7 @@ f"mean joint distance: {errors['before']:.0f} mm before, {errors['after']:.0f} m
 # %% tags=["hide-cell"]
 two, third = test.select_views(["C1", "C2"]), test.select_views(["C3"])
 from_two = adapted_to(two.views())
-mm = [
-    evaluate(m, third).metrics_mm["report_mpjpe"] for m in (lifter, from_two)
-]
+mm = [evaluate(m, third).metrics_mm["report_mpjpe"] for m in (lifter, from_two)]
 f"C3, never looked at: {mm[0]:.1f} mm before, {mm[1]:.1f} mm after"
 
 # %% [markdown]

@@ -35,9 +35,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -103,9 +101,7 @@ Markdown(table(header, rows))
 # Here is what follows. Shuffle the frames of a clip, lift, and put the results back in order:
 
 # %%
-clip = torch.rand(
-    30, 1, 15, 2, generator=generator(1)
-)  # frames, views, joints, xy
+clip = torch.rand(30, 1, 15, 2, generator=generator(1))  # frames, views, joints, xy
 order = torch.randperm(30, generator=generator(2))
 
 
@@ -220,9 +216,7 @@ def train_one(make, options):
     return lifter, fit(lifter, samples, loss, **settings)
 
 
-trained = {
-    name: train_one(*contestant) for name, contestant in contestants.items()
-}
+trained = {name: train_one(*contestant) for name, contestant in contestants.items()}
 
 
 # %%
@@ -268,9 +262,7 @@ clip = test.clips[1]
 frames = slice(clip.start, clip.start + 45)
 cameras = test.frame_cameras[frames, :1]
 lifted = {
-    name: cameras.camera_to_world(lift_dataset(lifter, test)[frames, :1])[
-        :, 0
-    ]
+    name: cameras.camera_to_world(lift_dataset(lifter, test)[frames, :1])[:, 0]
     for name, (lifter, _) in trained.items()
 }
 comparison_figure(
@@ -297,9 +289,7 @@ for name, row in {
     "whole clip, bag of frames, as published": "sequence-published",
 }.items():
     records = runs[f"humaneva/{row}"]
-    rows.append(
-        [name, len(records), in_words(records), in_words(records, "mpjpe")]
-    )
+    rows.append([name, len(records), in_words(records), in_words(records, "mpjpe")])
 Markdown(
     table(
         ["HumanEva-I, label-free, mm", "seeds", "`report_mpjpe`", "`mpjpe`"],
@@ -341,8 +331,6 @@ batch = train.views().windows(whole[:200])
 blind = batch.screen.clone()
 blind[:, half] = blind[:, half - 1]
 with torch.no_grad():
-    moved = (
-        (convolution(blind) - convolution(batch.screen)).norm(dim=-1).mean()
-    )
+    moved = (convolution(blind) - convolution(batch.screen)).norm(dim=-1).mean()
 assert moved > 0
 f"{1000 * moved:.1f} mm"

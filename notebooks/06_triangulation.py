@@ -35,9 +35,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -125,18 +123,14 @@ f"{error_mm(points):.3f} mm from the truth"
 # %%
 runs = recorded()
 theirs = report_table("humaneva")
-rows = [
-    ["the report's adaptation, its Table 1", f"{theirs['adaptation']:.2f}"]
-]
+rows = [["the report's adaptation, its Table 1", f"{theirs['adaptation']:.2f}"]]
 for words, row in {
     "our rerun of it": "adaptation-published",
     "triangulation, the report's lens": "triangulation-report-lens",
     "triangulation, the right lens": "triangulation",
 }.items():
     rows.append([words, in_words(runs[f"humaneva/{row}"])])
-Markdown(
-    table(["HumanEva-I, three views at test", "`report_mpjpe`, mm"], rows)
-)
+Markdown(table(["HumanEva-I, three views at test", "`report_mpjpe`, mm"], rows))
 
 # %% [markdown]
 # All these have the same inputs.

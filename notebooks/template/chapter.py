@@ -33,9 +33,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -67,8 +65,7 @@ pose_figure(pose, dataset.skeleton, f"{subject}, frame {frame}")
 # %%
 def lengths(pose):
     return [
-        (pose[child] - pose[parent]).norm()
-        for parent, child in dataset.skeleton.bones
+        (pose[child] - pose[parent]).norm() for parent, child in dataset.skeleton.bones
     ]
 
 
