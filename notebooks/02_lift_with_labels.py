@@ -310,7 +310,7 @@ assert error[hardest[0]] > error[1:].mean()
 
 # %% [markdown]
 # **2.** A mirrored pose is as good a question as the pose itself.
-# Train on both and see whether the test error falls. `Skeleton.mirror` mirrors 2D and 3D poses.
+# Train on both, for as many steps as before, and see whether the test error falls. `Skeleton.mirror` mirrors 2D and 3D poses.
 
 # %% tags=["hide-cell"]
 mirror = train.skeleton.mirror
