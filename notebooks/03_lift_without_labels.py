@@ -88,12 +88,12 @@ rng = generator(seed)
 beginner = FrameLifter(15, width, dropout=0.0, generator=rng)
 one = dict(epochs=1, learning_rate=learning_rate)
 fit(beginner, views, label_free_loss, **one, generator=rng)
+moment = views[40]
 
 # %% [markdown]
 # From the three pictures of one moment it makes three guesses, each in the coordinates of its own camera:
 
 # %%
-moment = views[40]
 guesses = lift(beginner, moment.screen)
 guesses.shape  # views, joints, xyz
 
@@ -189,7 +189,7 @@ curve = fit(lifter, views, label_free_loss, epochs=epochs, **options, **watch)
 # How far are its poses from the true ones? The test set can tell; the training never asked.
 
 # %%
-alt = "The test error of label-free training in millimetres, falling over the epochs."
+alt = "The test error of label-free training, in millimetres, falls over the epochs."
 curves = {"test error": curve.measured()}
 curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
 
