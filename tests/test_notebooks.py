@@ -50,7 +50,7 @@ def execute(stem, tmp_path, **parameters):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder to run in, short for the kernel's socket, with recorded runs; a kernel with the limits of a free container."""
+    """A folder to run in with the recorded runs, its path short enough for a socket; a kernel limited like a free container."""
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("JUPYTER_PATH", str(JUPYTER))
     monkeypatch.delenv("POSEKIT_QUIET", raising=False)  # as readers have it
