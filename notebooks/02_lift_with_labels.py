@@ -230,7 +230,7 @@ curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
 
 # %% [markdown]
 # The two curves part: the network comes to know the training poses better than new ones.
-# The test clips show the same three people in other takes.
+# The test set shows the same three people in other clips.
 
 # %%
 result = evaluate(lifter, test)
