@@ -164,6 +164,9 @@ def written_out(projected, screen):
     return own, cross, consistency
 
 
+# %% [markdown]
+# It equals posekit's, term by term.
+
 # %%
 terms = zip(written_out(projected, batch.screen), multiview_loss(poses, batch))
 for ours, theirs in terms:
@@ -192,6 +195,9 @@ curve = fit(lifter, views, label_free_loss, epochs=epochs, **options, **watch)
 alt = "The test error of label-free training, in millimetres, falls over the epochs."
 curves = {"test error": curve.measured()}
 curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
+
+# %% [markdown]
+# At the end it has these errors:
 
 # %%
 result = evaluate(lifter, test)
@@ -239,6 +245,9 @@ def one_epoch(dataset):
     return lifter.state_dict().values()
 
 
+# %% [markdown]
+# Every label of the copy is NaN, and yet the weights after an epoch are the same:
+
 # %%
 no_labels = torch.full_like(train.poses_world, torch.nan)
 blind = replace(train, poses_world=no_labels)
@@ -269,6 +278,9 @@ def behind_at_first(seed, width):
     return share_behind(lifter, views.screen[::20], rng)
 
 
+# %% [markdown]
+# Of forty seeds, pick the two with the fewest and the most people behind the camera:
+
 # %%
 shares = torch.tensor([behind_at_first(k, width) for k in range(40)])
 lucky, unlucky = shares.argmin().item(), shares.argmax().item()
@@ -287,6 +299,9 @@ def published_run(seed, dropout, switch):
     settings = dict(epochs=switch_epochs, switch=switch, generator=rng)
     return lifter, fit(lifter, views, loss, **settings, test=test, test_every=2)
 
+
+# %% [markdown]
+# The same recipe, from either seed:
 
 # %%
 _, lucky_curve = published_run(lucky, 0.5, "both")
@@ -339,6 +354,9 @@ rows = [[seed, f"{starts[seed]:.0%}", f"{ends[seed]:.1f}"] for seed in order]
 published = report_table("humaneva")["label_free, dropout 0.5->0.0"]
 rows.append(["the report's Table 1", "?", published])
 
+# %% [markdown]
+# In one table:
+
 # %%
 header = [
     "seed of the published recipe, width 1024",
@@ -364,6 +382,9 @@ curves = {
     "0.5": published_run(lucky, 0.5, "none")[1].measured(),
     "0.5 → 0.0": lucky_curve.measured(),
 }
+
+# %% [markdown]
+# The third of them is the run from before:
 
 # %%
 alt = (
@@ -391,6 +412,9 @@ def triangulated(dataset):
     points = triangulate(dataset.pixels, cameras, dataset.confidence).points
     return cameras.world_to_camera(points.float().unsqueeze(1))
 
+
+# %% [markdown]
+# The other two are our lifters, before and after training:
 
 # %%
 methods = {

@@ -129,6 +129,9 @@ in_view = test.frame_cameras.world_to_camera(points.float().unsqueeze(1))
 geometry = evaluate_poses(in_view, test).metrics_mm["report_mpjpe"]
 assert geometry < after < before
 
+# %% [markdown]
+# Here are all three, with what they need:
+
 # %%
 rows = [
     ["label-free", "1 view", f"{before:.2f}"],
@@ -152,11 +155,18 @@ theirs = report_table("humaneva")
 label_free, adaptation = theirs["label_free, dropout 0.5->0.0"], theirs["adaptation"]
 
 
+# %% [markdown]
+# A line of the table names the method and gives the mean over the seeds:
+
+
 # %%
 def line(method, settings, row, printed):
     records = runs[f"humaneva/{row}"]
     return [method, settings, len(records), in_words(records), printed]
 
+
+# %% [markdown]
+# The report has numbers for the published settings only:
 
 # %%
 rows = [
@@ -182,6 +192,10 @@ boxing = [clip for clip in test.clips if clip.action == "Box"]
 seen, held_out = test.select_clips(moving), test.select_clips(boxing)
 
 
+# %% [markdown]
+# We adapt in the same way as above,
+
+
 # %%
 def adapted_to(views, epochs=adapt_epochs, loss=label_free_loss):
     """A copy of the lifter, adapted as above."""
@@ -189,11 +203,18 @@ def adapted_to(views, epochs=adapt_epochs, loss=label_free_loss):
     return adapt(lifter, views, loss, **settings, generator=generator(seed))[0]
 
 
+# %% [markdown]
+# and measure before and after:
+
+
 # %%
 def errors_mm(adapted, data):
     """Of the lifter before and after adaptation."""
     return [evaluate(m, data).metrics_mm["report_mpjpe"] for m in (lifter, adapted)]
 
+
+# %% [markdown]
+# Before and after, on either part:
 
 # %%
 elsewhere = adapted_to(seen.views())
@@ -224,6 +245,9 @@ models = {"before": lifter, "after": one}
 in_C1 = {name: lift(model, screen)[0, 0] for name, model in models.items()}
 lifted = {name: C1.camera_to_world(pose) for name, pose in in_C1.items()}
 comparison_figure(test.poses_world[k], lifted, test.skeleton)
+
+# %% [markdown]
+# In numbers:
 
 # %%
 apart = {name: pose - test.poses_world[k] for name, pose in lifted.items()}

@@ -74,6 +74,9 @@ theirs, runs = report_table("humaneva"), recorded()
 one_frame = in_words(runs["humaneva/label_free-published"])
 whole_clip = in_words(runs["humaneva/sequence-published"])
 
+# %% [markdown]
+# The table sets the report's numbers beside those of our reruns:
+
 # %%
 rows = [
     ["one frame", theirs["label_free, dropout 0.5->0.0"], one_frame],
@@ -120,7 +123,7 @@ f"{bag:.1e} m without positions, {ordered:.1e} m with"
 # ## A convolution over time
 #
 # The usual and reliable alternative is simpler: a convolution that slides along time.
-# Each layer merges three groups of frames into one, so that 27 frames become 9, then 3, then 1: the pose of the frame in the middle.
+# Each layer merges three neighbours into one, so that 27 frames become 9, then 3, then 1: the pose of the frame in the middle.
 
 # %%
 lifter = TemporalConvLifter(15, width, window=window, root="free")
@@ -172,6 +175,9 @@ rng = generator(seed)
 four = whole[torch.randint(len(whole), (4,), generator=rng)].flatten()
 moments = torch.randint(len(train), (len(four),), generator=rng)
 
+# %% [markdown]
+# In the windows, every pose has a near double:
+
 # %%
 f"{nearest(moments):.2f} among random moments, {nearest(four):.2f} in four windows"
 
@@ -187,6 +193,9 @@ def written_out(lifter, batch):
     middle = batch[:, window // 2]  # what the cameras saw at that moment
     return sum(multiview_loss(lifter(batch.screen), middle))
 
+
+# %% [markdown]
+# It equals posekit's `middle_frame_loss`.
 
 # %%
 batch = train.views().windows(around)[:20]
@@ -231,10 +240,16 @@ def train_one(kind, options):
     return lifter, fit(lifter, *samples_and_loss(lifter), **settings, generator=rng)
 
 
+# %% [markdown]
+# Train them, and keep the lifters and their curves by name:
+
 # %%
 trained = {name: train_one(*kind) for name, kind in kinds.items()}
 lifters = {name: lifter for name, (lifter, _) in trained.items()}
 curves = {name: curve.measured() for name, (_, curve) in trained.items()}
+
+# %% [markdown]
+# This is how they learn:
 
 # %%
 alt = (
@@ -255,12 +270,19 @@ def jitter_mm(lifter, clip):
     return 1000 * error.diff(n=2, dim=0).norm(dim=-1).mean().item()
 
 
+# %% [markdown]
+# For each lifter we report two errors and the jitter of the first test clip:
+
+
 # %%
 def measured(lifter):
     mm = evaluate(lifter, test).metrics_mm
     jitter = jitter_mm(lifter, test.clips[0])
     return [f"{mm['report_mpjpe']:.1f}", f"{mm['mpjpe']:.1f}", f"{jitter:.2f}"]
 
+
+# %% [markdown]
+# Set side by side, the three compare as follows:
 
 # %%
 rows = [[name, *measured(lifter)] for name, lifter in lifters.items()]
@@ -279,6 +301,9 @@ C1 = test.frame_cameras[frames, 0]
 def from_C1(lifter):
     return C1.camera_to_world(lift_dataset(lifter, test)[frames, 0])
 
+
+# %% [markdown]
+# The true pose is grey:
 
 # %%
 lifted = {name: from_C1(lifter) for name, lifter in lifters.items()}
@@ -302,11 +327,18 @@ names = {
 }
 
 
+# %% [markdown]
+# A line of the table has the number of seeds and the mean of two errors:
+
+
 # %%
 def line(name, row):
     records = runs[f"humaneva/{row}"]
     return [name, len(records), in_words(records), in_words(records, "mpjpe")]
 
+
+# %% [markdown]
+# From one frame to whole clips, with the published sequence model last:
 
 # %%
 header = ["HumanEva-I, label-free, mm", "seeds", "`report_mpjpe`", "`mpjpe`"]

@@ -103,6 +103,9 @@ def written_out(rays, cameras):
     return torch.linalg.lstsq(matrix, right[..., None]).solution[..., 0]
 
 
+# %% [markdown]
+# In double precision the result equals posekit's:
+
 # %%
 exact = cameras.to(torch.float64)
 points = written_out(exact.pixels_to_rays(test.pixels.double()), exact)
@@ -138,6 +141,9 @@ names = {
     "triangulation, the right lens": "triangulation",
 }
 
+# %% [markdown]
+# For comparison, the first row is the report's best result:
+
 # %%
 theirs = report_table("humaneva")["adaptation"]
 rows = [["the report's adaptation, its Table 1", f"{theirs:.2f}"]]
@@ -160,6 +166,9 @@ def error_at(level, views):
     return error_mm(triangulate(noisy.pixels, noisy.frame_cameras).points, noisy)
 
 
+# %% [markdown]
+# Five levels of noise, with two views and with three:
+
 # %%
 levels = [0.0, 1.0, 2.0, noise_px, 2 * noise_px]
 choices = {"2 views": ["C1", "C2"], "3 views": ["C1", "C2", "C3"]}
@@ -167,6 +176,9 @@ curves = {
     name: (levels, [error_at(level, views) for level in levels])
     for name, views in choices.items()
 }
+
+# %% [markdown]
+# Drawn over the noise, the errors make two lines:
 
 # %%
 alt = (
@@ -199,6 +211,9 @@ plain = triangulate(spoilt, cameras).points
 robust = triangulate_robustly(spoilt, cameras).points
 assert error_mm(robust) < error_mm(plain) / 2
 
+# %% [markdown]
+# With robust triangulation far less is spoilt:
+
 # %%
 found = {"all views alike": plain, "robust": robust}
 rows = [[name, f"{error_mm(points):.1f}"] for name, points in found.items()]
@@ -224,6 +239,9 @@ hidden[:, 1:, 4] = torch.nan  # C2 and C3 lose joint 4
 result = triangulate(hidden, cameras)
 result.views[0].tolist()  # views that each joint of the first frame rests on
 
+# %% [markdown]
+# Joint 4 is lost, and its neighbour is not:
+
 # %%
 assert result.points[:, 4].isnan().all()
 assert result.points[:, 5].isfinite().all()
@@ -239,6 +257,9 @@ noisy = test.with_detector_noise(noise_px, 0.0, generator(seed))
 start = triangulate(noisy.pixels, cameras)
 refined = refine(start.points, noisy.pixels, cameras)
 assert refined.error_px.mean() <= start.error_px.mean()
+
+# %% [markdown]
+# What it gains in pixels, and what it gains in millimetres:
 
 # %%
 rows = [
