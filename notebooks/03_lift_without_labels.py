@@ -68,7 +68,7 @@ seed = 0  # of weights and batch order
 # ## What training may see
 #
 # The samples are `Views`: 2D poses on each camera's screen, and the calibrated cameras.
-# No field of theirs could hold a 3D pose.
+# None of their fields could hold a 3D pose.
 
 # %%
 train = load_dataset("synthetic", "train")
@@ -189,7 +189,7 @@ watch = dict(test=test, test_every=2, generator=rng)
 curve = fit(lifter, views, label_free_loss, epochs=epochs, **options, **watch)
 
 # %% [markdown]
-# How far are its poses from the true ones? The test set can tell; the training never asked.
+# How far are its poses from the true ones? The test set knows, and training never learns from it.
 
 # %%
 alt = "The test error of label-free training, in millimetres, falls over the epochs."

@@ -178,7 +178,7 @@ curves = {
 }
 
 # %% [markdown]
-# Drawn over the noise, the errors make two lines:
+# Plotted against the noise:
 
 # %%
 alt = (
