@@ -103,16 +103,16 @@ class Motion:
     flat: Tensor
 
 
-def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, source: torch.Generator) -> Motion:
+def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, generator: torch.Generator) -> Motion:
     """Walk or jog around a closed path in the middle of the room.
 
-    The path, its direction, the phase and small deviations from the gait are drawn from `source`.
+    The path, its direction, the phase and small deviations from the gait are drawn from `generator`.
     """
     t = torch.arange(round(seconds * frame_rate), dtype=torch.float64) / frame_rate
-    path = _Path.draw(source)
+    path = _Path.draw(generator)
     scale = body.stature / 1.75
     speed, cycle_rate = gait.speed * scale**0.5, gait.cadence / 120 / scale**0.5
-    phase = cycle_rate * t + _uniform(source, 0, 1)
+    phase = cycle_rate * t + _uniform(generator, 0, 1)
 
     def distance(at_phase):
         return speed / cycle_rate * at_phase
@@ -134,7 +134,7 @@ def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, source: to
     height = bob + _highest(hips_flat - ankles, bob, gait.reach * standing, round(gait.settle * frame_rate / 2))
     pelvis = ground + height[:, None] * up
 
-    wobble = _wobble(source, t, 4)
+    wobble = _wobble(generator, t, 4)
     trunk_frame = (
         rotation(up, heading) @ rotation(axis(0), -lean_in * 0.9) @ rotation(axis(1), gait.trunk_lean + 0.03 * wobble[0])
     )
@@ -153,23 +153,23 @@ def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, source: to
     return Motion(_assemble(pelvis, thorax, shoulders, elbows, wrists, hips, knees, ankles, head), flat)
 
 
-def box(body: Body, seconds: float, frame_rate: float, source: torch.Generator) -> Motion:
-    """Stand in a boxer's guard and punch the air; place, facing and timing are drawn from `source`."""
+def box(body: Body, seconds: float, frame_rate: float, generator: torch.Generator) -> Motion:
+    """Stand in a boxer's guard and punch the air; place, facing and timing are drawn from `generator`."""
     t = torch.arange(round(seconds * frame_rate), dtype=torch.float64) / frame_rate
     scale = body.stature / 1.75
-    heading = _uniform(source, -1.0, 1.0) + 0.10 * _wobble(source, t, 1)[0]
-    place = torch.stack([_uniform(source, -0.4, 0.4), _uniform(source, -0.4, 0.4), torch.tensor(0.0)]).double()
+    heading = _uniform(generator, -1.0, 1.0) + 0.10 * _wobble(generator, t, 1)[0]
+    place = torch.stack([_uniform(generator, -0.4, 0.4), _uniform(generator, -0.4, 0.4), torch.tensor(0.0)]).double()
     facing = heading[:1]
     stance = rotation(axis(2), facing)[0]
     ankles = place + torch.tensor([[0.20 * scale, 0.13 * scale, 0.0], [-0.22 * scale, -0.13 * scale, 0.0]]).double() @ stance.mT
     ankles = ankles + torch.tensor([body.ankle_height, body.ankle_height + 0.035]).double()[:, None] * axis(2)  # rear heel up
     ankles = ankles.expand(len(t), 2, 3)
 
-    jab, cross = _punches(source, t)  # extension of the left and the right hand, 0 guard to 1
-    up, wobble = axis(2), _wobble(source, t, 5)
+    jab, cross = _punches(generator, t)  # extension of the left and the right hand, 0 guard to 1
+    up, wobble = axis(2), _wobble(generator, t, 5)
     turn = -0.55 - 0.22 * jab + 0.75 * cross  # shoulders: half sideways, into each punch
     shift = torch.stack([0.035 * wobble[1] + 0.05 * (jab + cross), 0.03 * wobble[2], torch.zeros_like(t)], dim=-1)
-    bounce = 0.012 * torch.cos(2 * pi * (1.6 * t + _uniform(source, 0, 1)))
+    bounce = 0.012 * torch.cos(2 * pi * (1.6 * t + _uniform(generator, 0, 1)))
     height = 0.90 * (body.thigh + body.shank) + body.ankle_height + bounce - 0.02 * cross
     pelvis = place + shift @ stance.mT + height[:, None] * up
     pelvis_frame = rotation(up, heading + 0.55 * turn)
@@ -207,14 +207,14 @@ class _Path:
     side: int  # 1: to the left, counter-clockwise as seen from above
 
     @classmethod
-    def draw(cls, source):
+    def draw(cls, generator):
         return cls(
-            center=torch.stack([_uniform(source, -0.1, 0.1), _uniform(source, -0.1, 0.1)]),
-            radius=_uniform(source, 0.85, 0.98).item(),
-            oval=_uniform(source, 0.0, 0.10).item(),
-            turned=_uniform(source, 0, pi).item(),
-            start=_uniform(source, 0, 2 * pi).item(),
-            side=1 if _uniform(source, 0, 1) < 0.75 else -1,
+            center=torch.stack([_uniform(generator, -0.1, 0.1), _uniform(generator, -0.1, 0.1)]),
+            radius=_uniform(generator, 0.85, 0.98).item(),
+            oval=_uniform(generator, 0.0, 0.10).item(),
+            turned=_uniform(generator, 0, pi).item(),
+            start=_uniform(generator, 0, 2 * pi).item(),
+            side=1 if _uniform(generator, 0, 1) < 0.75 else -1,
         )
 
     def __call__(self, distance: Tensor):
@@ -302,12 +302,12 @@ def _arms(body, frame, shoulders, flexion, elbow):
     return elbows, elbows - body.forearm * fore[..., 2]
 
 
-def _punches(source, t):
+def _punches(generator, t):
     """How far each hand is extended, 0 to 1: (left, right), each (F,). Out in 0.16 s, back in 0.24 s."""
     count = int(t[-1] / 0.55) + 2
-    gaps = 0.48 + 0.35 * torch.rand(count, generator=source, dtype=torch.float64)
+    gaps = 0.48 + 0.35 * torch.rand(count, generator=generator, dtype=torch.float64)
     start = gaps.cumsum(0) - 0.5
-    right = torch.rand(count, generator=source) < 0.4
+    right = torch.rand(count, generator=generator) < 0.4
     since = t[:, None] - start
     out, back = (since / 0.16).clamp(0, 1), ((since - 0.18) / 0.24).clamp(0, 1)
     extension = _smooth(out) * (1 - _smooth(back))
@@ -327,12 +327,12 @@ def _assemble(pelvis, thorax, shoulders, elbows, wrists, hips, knees, ankles, he
     return joints
 
 
-def _uniform(source, low, high):
-    return low + (high - low) * torch.rand((), generator=source, dtype=torch.float64)
+def _uniform(generator, low, high):
+    return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64)
 
 
-def _wobble(source, t, count):
+def _wobble(generator, t, count):
     """Slow, smooth, aperiodic signals (count, F) with amplitudes of about 1, so that no two cycles are quite alike."""
-    rate = 0.15 + 0.6 * torch.rand(count, 3, 1, generator=source, dtype=torch.float64)
-    start = torch.rand(count, 3, 1, generator=source, dtype=torch.float64)
+    rate = 0.15 + 0.6 * torch.rand(count, 3, 1, generator=generator, dtype=torch.float64)
+    start = torch.rand(count, 3, 1, generator=generator, dtype=torch.float64)
     return torch.sin(2 * pi * (rate * t + start)).mean(1) * 1.6
