@@ -18,9 +18,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -447,9 +445,7 @@ base, only_dropout, only_norm, unswitched = (
     mm(f"ablation-{name}")
     for name in ("width512", "switch-dropout", "switch-norm", "dropout0.5")
 )
-never, frozen = (
-    mm(f"ablation-dropout0.0{name}") for name in ("", "-switch-norm")
-)
+never, frozen = (mm(f"ablation-dropout0.0{name}") for name in ("", "-switch-norm"))
 one_cycle = errors_of("ablation-dropout0.0-one-cycle").values()
 wide = mm("label_free-published")
 Markdown(
@@ -532,19 +528,13 @@ views, joints = train.views(), len(train.skeleton)
 
 def trained(samples, loss, epochs):
     source = generator(seed)
-    lifter = FrameLifter(
-        joints, width, dropout=0.0, norm="layer", generator=source
-    )
-    settings = dict(
-        learning_rate=1e-3, schedule="one_cycle", generator=source
-    )
+    lifter = FrameLifter(joints, width, dropout=0.0, norm="layer", generator=source)
+    settings = dict(learning_rate=1e-3, schedule="one_cycle", generator=source)
     fit(lifter, samples, loss, epochs=epochs, **settings)
     return lifter
 
 
-baseline = trained(
-    train.labelled_poses(), supervised_loss, max(1, epochs // 3)
-)
+baseline = trained(train.labelled_poses(), supervised_loss, max(1, epochs // 3))
 without = trained(views, label_free_loss, epochs)
 adapted, _ = adapt(
     without,

@@ -1,4 +1,4 @@
-"""The built site in headless Chromium, WebGL by software: every page, both themes, two widths, mouse, keyboard and touch."""
+"""The built site in headless Chromium with software WebGL: every page, both themes, two widths, mouse, keys and touch."""
 
 import gzip
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ INTRO, FIRST_CHAPTER = PAGES[0], "notebooks/01_one_pose_many_views"
 
 @pytest.fixture(scope="module")
 def opened(request, browser, address):
-    """A page at a width with everything drawn, opened in light on a desktop and in dark on a phone's width."""
+    """A page with everything drawn, opened in the light theme at a desktop's width or in the dark theme at a phone's."""
     name, width = request.param
     theme = {WIDE: "light", NARROW: "dark"}[width]
     with Visit(browser, address, name, theme, width, reduced_motion="reduce") as visit:

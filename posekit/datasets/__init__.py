@@ -12,7 +12,6 @@ from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset
 
 
-
 def _load_synthetic(split: str, data_root: str | Path | None, **options) -> MultiViewDataset:
     return make_synthetic(split, **options)  # it needs no files
 

@@ -1,8 +1,8 @@
-"""A body that walks, jogs and boxes: 15 joints in world metres from published proportions and gait curves.
+"""A body that walks, jogs and boxes: 15 joints in world metres, from published proportions and gait curves.
 
 Legs: the feet follow the events of the gait cycle (heel strike, foot flat, heel off, toe off) on footprints laid
-along a closed path, and the knees follow by inverse kinematics, so a flat foot cannot slide. Arms and trunk: forward
-kinematics from angle curves. World frame: z up, metres, float64. All frames are computed at once.
+along a closed path, and the knees follow by inverse kinematics, so that a flat foot cannot slide. Arms and trunk:
+forward kinematics from angle curves. World coordinates: z up, metres, float64. All frames are computed at once.
 
 Sources: segment lengths, Drillis and Contini 1966 (in Winter, "Biomechanics and motor control of human movement");
 hip joint centres, Bell et al. 1990; walking, Perry and Burnfield, "Gait analysis"; running, Novacheck 1998.
@@ -37,7 +37,7 @@ class Body:
 
     @classmethod
     def of(cls, stature: float, legs: float = 1.0, arms: float = 1.0) -> "Body":
-        """Average proportions for a stature, with legs and arms longer or shorter by a factor."""
+        """Average proportions for a stature, with the lengths of legs and arms scaled by a factor."""
         return cls(
             stature=stature,
             thigh=0.245 * stature * legs,
@@ -54,19 +54,19 @@ class Body:
 
 @dataclass(frozen=True)
 class Gait:
-    """How a body walks or jogs. Angles in radians, lengths in metres, fractions of a gait cycle."""
+    """How a body walks or jogs. Angles in radians, lengths in metres, times as fractions of a gait cycle."""
 
     speed: float  # m/s along the path
-    cadence: float  # steps a minute
-    stance: float  # fraction of the cycle a foot is on the ground
+    cadence: float  # steps per minute
+    stance: float  # fraction of the cycle for which a foot is on the ground
     flat_from: float  # foot flat
     flat_to: float  # heel off
     strike_pitch: float  # toes up at heel strike
     push_pitch: float  # heel up at toe off
-    lift: float  # height the ankle gains in swing, beyond the straight way from toe off to heel strike
+    lift: float  # height that the ankle gains in swing, above the direct way from toe off to heel strike
     step_width: float
     over: float  # when the hip passes over the foot
-    bob: float  # vertical amplitude of the pelvis; positive: highest over the standing foot
+    bob: float  # vertical amplitude of the pelvis; positive if highest over the standing foot
     settle: float  # seconds over which the pelvis height is smoothed
     sway: float
     reach: float  # longest hip-ankle distance, as a fraction of the leg
@@ -97,7 +97,7 @@ JOG = Gait(
 
 @dataclass(frozen=True)
 class Motion:
-    """What a body did: joints (F, 15, 3) in world metres, and which feet stood flat, (F, 2) for left and right."""
+    """What a body did: joints (F, 15, 3) in world metres, and which feet were flat on the ground, (F, 2), left first."""
 
     joints: Tensor
     flat: Tensor
@@ -118,7 +118,7 @@ def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, generator:
         return speed / cycle_rate * at_phase
 
     position, heading = path(distance(phase))
-    lean_in = path.side * torch.atan(torch.tensor(speed**2 / (path.radius * GRAVITY)))  # balances the turn
+    lean_in = path.side * torch.atan(torch.tensor(speed**2 / (path.radius * GRAVITY)))  # to balance in the curve
     stance_middle = phase - gait.stance / 2
     up, left = axis(2), heading_axis(heading, 1)
     sway = gait.sway * torch.cos(2 * pi * stance_middle)
@@ -126,9 +126,9 @@ def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, generator:
     standing = body.thigh + body.shank
     ground = position + sway[:, None] * left
 
-    turn = gait.pelvis_turn * torch.cos(2 * pi * phase)  # the hip of the leading leg goes forward
+    turn = gait.pelvis_turn * torch.cos(2 * pi * phase)  # the hip of the leading leg moves forward
     pelvis_frame = rotation(up, heading - turn) @ rotation(axis(0), -lean_in)
-    track = -(standing * torch.sin(lean_in)).item()  # leaning in, the feet run outside the pelvis
+    track = -(standing * torch.sin(lean_in)).item()  # with the body leaning in, the feet run outside the pelvis
     ankles, flat, foot_forward = _feet(body, gait, path, distance, phase, track)
     hips_flat = beside(ground, pelvis_frame, body.hip_width)
     height = bob + _highest(hips_flat - ankles, bob, gait.reach * standing, round(gait.settle * frame_rate / 2))
@@ -141,7 +141,7 @@ def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, generator:
     shoulder_frame = trunk_frame @ rotation(up, gait.shoulder_turn * torch.cos(2 * pi * (phase - 0.03)) + 0.03 * wobble[1])
     swing = torch.stack([torch.cos(2 * pi * (phase - 0.03)), -torch.cos(2 * pi * (phase - 0.03))], dim=-1)
     swing = swing * (1 + 0.12 * wobble[2].unsqueeze(-1))
-    flexion = gait.arm_rest - gait.arm_swing * swing  # the arm swings against its leg
+    flexion = gait.arm_rest - gait.arm_swing * swing  # each arm swings against the leg on its side
     elbow = gait.elbow_rest - gait.elbow_swing * swing
     hips = beside(pelvis, pelvis_frame, body.hip_width)
     knees = two_bone(hips, ankles, body.thigh, body.shank, heading_axis(heading, 0)[:, None] + foot_forward)
@@ -182,7 +182,7 @@ def box(body: Body, seconds: float, frame_rate: float, generator: torch.Generato
     arm = body.upper_arm + body.forearm
     ahead = rotation(up, heading)
     chin = thorax + 0.20 * body.head * up + 0.46 * arm * ahead[..., 0]
-    target = thorax + 0.35 * body.head * up + 1.6 * arm * ahead[..., 0]  # an opponent's face, out of reach
+    target = thorax + 0.35 * body.head * up + 1.6 * arm * ahead[..., 0]  # the face of an opponent, out of reach
     guard = torch.stack([chin + s * 0.13 * arm * ahead[..., 1] for s in (1, -1)], dim=1)
     extension = torch.stack([jab, cross], dim=-1).unsqueeze(-1)
     outstretched = shoulders + 0.985 * arm * torch.nn.functional.normalize(target[:, None] - shoulders, dim=-1)
@@ -197,14 +197,14 @@ def box(body: Body, seconds: float, frame_rate: float, generator: torch.Generato
 
 @dataclass(frozen=True)
 class _Path:
-    """A rounded closed path, looked up by distance travelled."""
+    """A rounded closed path, parametrised by the distance travelled."""
 
     center: Tensor
     radius: float
     oval: float
     turned: float
     start: float
-    side: int  # 1: to the left, counter-clockwise seen from above
+    side: int  # 1: to the left, counter-clockwise as seen from above
 
     @classmethod
     def draw(cls, generator):
@@ -230,7 +230,7 @@ class _Path:
 
 
 def _feet(body, gait, path, distance, phase, track):
-    """Ankles (F, 2, 3), flat feet (F, 2) and forward directions (F, 2, 3), left first; right is half a cycle later."""
+    """Ankles (F, 2, 3), flat feet (F, 2) and forward directions (F, 2, 3), left first; the right is half a cycle later."""
     feet = (_foot(body, gait, path, distance, phase, track, side) for side in (0, 1))
     return tuple(torch.stack(parts, dim=1) for parts in zip(*feet))
 
@@ -241,7 +241,7 @@ def _foot(body, gait, path, distance, phase, track, side):
     u = phase - lag - cycle
 
     def on_print(cycle, u):
-        """The ankle at moment u of a stance, and its footprint's forward. The body passes over the print at `gait.over`."""
+        """The ankle at time u of a stance, and the footprint's direction. The body passes over the print at `gait.over`."""
         local = _rolling_ankle(body, gait, u)
         point, heading = path(distance(cycle + lag + gait.over))
         forward, left = heading_axis(heading, 0), heading_axis(heading, 1)
@@ -249,7 +249,7 @@ def _foot(body, gait, path, distance, phase, track, side):
         return point + sideways * left + local[..., :1] * forward + local[..., 1:] * axis(2), forward
 
     stance, forward = on_print(cycle, u.clamp(max=gait.stance))
-    # Swing: a cubic from toe off to the next heel strike that matches the ankle's velocity at both ends.
+    # Swing: a cubic from toe off to the next heel strike, with the ankle's velocity matched at both ends.
     eps, last, first = 1e-4, torch.full_like(u, gait.stance), torch.zeros_like(u)
     (toe_off, _), (before, _) = on_print(cycle, last), on_print(cycle, last - eps)
     (strike, next_forward), (after, _) = on_print(cycle + 1, first), on_print(cycle + 1, first + eps)
@@ -266,7 +266,7 @@ def _foot(body, gait, path, distance, phase, track, side):
 
 
 def _rolling_ankle(body: Body, gait: Gait, u: Tensor) -> Tensor:
-    """The ankle (forward, up) over its footprint: the foot rolls over the heel, stands flat, rolls over the ball."""
+    """The ankle (forward, up) relative to its footprint: the foot rolls over the heel, stands flat, rolls over the ball."""
     heel, ball, height = 0.030 * body.stature, 0.075 * body.stature, body.ankle_height
     toes_up = gait.strike_pitch * (1 - u / gait.flat_from).clamp(min=0) ** 2
     heel_up = gait.push_pitch * ((u - gait.flat_to) / (gait.stance - gait.flat_to)).clamp(min=0) ** 2
@@ -280,9 +280,9 @@ def _rolling_ankle(body: Body, gait: Gait, u: Tensor) -> Tensor:
 
 
 def _highest(hips_over_ankles: Tensor, bob: Tensor, reach: float, half: int) -> Tensor:
-    """The greatest smooth pelvis height (F,), beside the bob, at which both legs reach their ankles in every frame.
+    """The greatest smooth pelvis height (F,), without the bob, at which both legs reach their ankles in every frame.
 
-    A running minimum over `half` frames each way, then a running mean over as many: never above what is allowed.
+    A running minimum over `half` frames each way, then a running mean over as many, never exceeds what is allowed.
     """
     vertical = (reach**2 - hips_over_ankles[..., :2].square().sum(-1)).clamp(min=0).sqrt()
     allowed = (vertical - hips_over_ankles[..., 2] - bob[:, None]).amin(-1)
@@ -293,7 +293,7 @@ def _highest(hips_over_ankles: Tensor, bob: Tensor, reach: float, half: int) -> 
 
 
 def _arms(body, frame, shoulders, flexion, elbow):
-    """Elbows and wrists (F, 2, 3) from shoulder and elbow flexion (F, 2): positive is forward."""
+    """Elbows and wrists (F, 2, 3) from the flexion of shoulders and elbows (F, 2), positive forwards."""
     frame = frame[:, None]
     outward = torch.tensor([1.0, -1.0], dtype=torch.float64) * 0.14
     upper = frame @ rotation(axis(0), outward.expand_as(flexion)) @ rotation(axis(1), -flexion)
@@ -303,7 +303,7 @@ def _arms(body, frame, shoulders, flexion, elbow):
 
 
 def _punches(generator, t):
-    """How far each hand is out, 0 to 1: (left, right), each (F,). Out in 0.16 s, back in 0.24 s."""
+    """How far each hand is extended, 0 to 1: (left, right), each (F,). Out in 0.16 s, back in 0.24 s."""
     count = int(t[-1] / 0.55) + 2
     gaps = 0.48 + 0.35 * torch.rand(count, generator=generator, dtype=torch.float64)
     start = gaps.cumsum(0) - 0.5
@@ -332,7 +332,7 @@ def _uniform(generator, low, high):
 
 
 def _wobble(generator, t, count):
-    """Slow, smooth, aperiodic signals (count, F) of amplitude about 1: no two cycles are quite alike."""
+    """Slow, smooth, aperiodic signals (count, F) with amplitudes of about 1, so that no two cycles are quite alike."""
     rate = 0.15 + 0.6 * torch.rand(count, 3, 1, generator=generator, dtype=torch.float64)
     start = torch.rand(count, 3, 1, generator=generator, dtype=torch.float64)
     return torch.sin(2 * pi * (rate * t + start)).mean(1) * 1.6
