@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import wraps
 
 import pytest
 import torch
@@ -137,6 +138,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path, schedule):
     whole, whole_curve = trained(samples, label_free_loss, **options)
     calls = []
 
+    @wraps(label_free_loss)  # a checkpoint is of one loss
     def interrupted(lifter, batch):
         calls.append(1)
         if len(calls) == 11:  # in the third epoch
