@@ -32,7 +32,7 @@ class Checkpoint:
         self.path = None if path is None else Path(path)
         self.settings = {} if path is None else {name: fingerprint(value) for name, value in settings.items()}
 
-    def load(self, restore: Callable[[dict[str, Any]], None], device: torch.device) -> None:
+    def load(self, restore: Callable[[dict[str, Any]], None], device: torch.device | str) -> None:
         """Hand the saved state, on a device, to `restore`; without a file do nothing.
 
         Raises:

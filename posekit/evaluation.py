@@ -119,7 +119,7 @@ def evaluate(
         dataset: with 3D labels.
         after: what happens to the lifted poses (F, V, J, 3) before they are measured, a function of them and the
             dataset: `smooth`, `average_with`, or one of your own.
-        metrics: name to metric; see `metrics.metric`.
+        metrics: name to metric; see `metrics.mean_over_joints`.
 
     Raises:
         ValueError: as `evaluate_poses`.
@@ -166,13 +166,15 @@ def evaluate_poses(poses_camera: Tensor, dataset: MultiViewDataset, metrics: Map
             f"{dataset.name}: {labelled - measured} of {labelled} joints have no prediction; errors are means over the rest",
             stacklevel=2,
         )
-    by_joint = {name: metric.per_joint(predicted, true) for name, metric in metrics.items()}
-    by_pose = {name: mean_of_present(errors) for name, errors in by_joint.items()}
+    by_pose, joint_means = {}, {}
+    for name, metric in metrics.items():
+        errors = metric.per_joint(predicted, true)
+        by_pose[name], joint_means[name] = mean_of_present(errors), errors.flatten(0, 1).nanmean(0)
     return Evaluation(
         metrics_mm=_means_mm(by_pose),
         by_action=_by_clips(by_pose, dataset, "action"),
         by_subject=_by_clips(by_pose, dataset, "subject"),
-        by_joint={joint: _means_mm(by_joint, (..., index)) for index, joint in enumerate(dataset.skeleton.joints)},
+        by_joint={joint: _means_mm(joint_means, index) for index, joint in enumerate(dataset.skeleton.joints)},
         joints_asked=has_label.numel(),
         joints_predicted=int(has_prediction.sum()),
         joints_measured=measured,

@@ -35,23 +35,24 @@ def mean_of_present(values: Tensor, dim: int = -1) -> Tensor:
     return (values.where(present, 0).sum(dim) / count.clamp(min=1)).where(count > 0, torch.nan)
 
 
-def metric(per_joint: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+def mean_over_joints(per_joint: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     """Make a metric of a function `(predicted, true)` that returns one error per joint, (*batch, J) metres.
 
     The metric is the mean over joints, one error per pose. The function itself stays at hand as `.per_joint`. Where it
     returns NaN, a joint takes no part.
 
-    Example: the error of the lower body alone, also per joint, action and subject.
-        >>> from posekit.datasets import load_dataset
-        >>> from posekit.evaluation import evaluate_poses
-        >>> legs = torch.isin(torch.arange(15), torch.arange(8, 14))
-        >>> @metric
-        ... def leg_error(predicted, true):
-        ...     return joint_distances(predicted, true).where(legs, torch.nan)
-        >>> test = load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",))
-        >>> result = evaluate_poses(test.poses_camera() + 0.01, test, metrics={"leg_error": leg_error})
-        >>> round(result.metrics_mm["leg_error"], 2), round(result.by_joint["left_knee"]["leg_error"], 2)
-        (17.32, 17.32)
+    For example, the error of the legs, which then also comes per joint, action and subject:
+
+    >>> from posekit.datasets import load_dataset
+    >>> from posekit.evaluation import evaluate_poses
+    >>> legs = torch.isin(torch.arange(15), torch.arange(8, 14))
+    >>> @mean_over_joints
+    ... def leg_error(predicted, true):
+    ...     return joint_distances(predicted, true).where(legs, torch.nan)
+    >>> test = load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",))
+    >>> result = evaluate_poses(test.poses_camera() + 0.01, test, metrics={"leg_error": leg_error})
+    >>> round(result.metrics_mm["leg_error"], 2), round(result.by_joint["left_knee"]["leg_error"], 2)
+    (17.32, 17.32)
     """
 
     @wraps(per_joint)
@@ -72,7 +73,7 @@ def metric(per_joint: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, T
     return mean
 
 
-@metric
+@mean_over_joints
 def mean_joint_distance(predicted: Poses, true: Poses) -> Distances:
     """Mean distance over the joints present in both, nothing aligned.
 
@@ -83,7 +84,7 @@ def mean_joint_distance(predicted: Poses, true: Poses) -> Distances:
     return joint_distances(predicted, true)
 
 
-@metric
+@mean_over_joints
 def report_mpjpe(predicted: Poses, true: Poses) -> Distances:
     """The 2022 report's "MPJPE": joints relative to the root, but with the root's absolute error as one of the J.
 
@@ -96,7 +97,7 @@ def report_mpjpe(predicted: Poses, true: Poses) -> Distances:
     return joint_distances(to_root_anchored(predicted), to_root_anchored(true))
 
 
-@metric
+@mean_over_joints
 def mpjpe(predicted: Poses, true: Poses) -> Distances:
     """Root-relative mean per-joint position error, "protocol 1": both roots moved to the origin, mean over all J.
 
@@ -113,7 +114,7 @@ def mpjpe(predicted: Poses, true: Poses) -> Distances:
     return joint_distances(predicted - predicted[..., :1, :], true - true[..., :1, :])
 
 
-@metric
+@mean_over_joints
 def root_error(predicted: Poses, true: Poses) -> Distances:
     """Distance between the roots: how well the person's place is known. Per joint, all but the root are NaN.
 
@@ -125,7 +126,7 @@ def root_error(predicted: Poses, true: Poses) -> Distances:
     return distances.where(torch.arange(distances.shape[-1], device=distances.device) == 0, torch.nan)
 
 
-@metric
+@mean_over_joints
 def n_mpjpe(predicted: Poses, true: Poses) -> Distances:
     """`mpjpe` after the best scaling of the root-relative prediction ("N-MPJPE").
 
@@ -145,7 +146,7 @@ def n_mpjpe(predicted: Poses, true: Poses) -> Distances:
     return joint_distances((scale[..., None, None] * known).where(present, predicted), true)
 
 
-@metric
+@mean_over_joints
 def pa_mpjpe(predicted: Poses, true: Poses) -> Distances:
     """Mean joint distance after the best similarity (rotation, translation, scale): "protocol 2", PA-MPJPE.
 

@@ -13,27 +13,17 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from posekit.checkpoints import Checkpoint
-from posekit.evaluation import Evaluation, evaluate, evaluate_poses, lift, lift_dataset, report_mpjpe_mm, share_behind
+from posekit.evaluation import (  # noqa: F401  they can be imported from here as well
+    Evaluation,
+    evaluate,
+    evaluate_poses,
+    lift,
+    lift_dataset,
+    report_mpjpe_mm,
+    share_behind,
+)
 from posekit.random import seeded
 from posekit.sequences import LabelledPoses, MultiViewDataset, Views
-
-__all__ = [  # what lives in `evaluation` can be imported from here as well
-    "SCHEDULES",
-    "SWITCHES",
-    "Curve",
-    "Evaluation",
-    "adapt",
-    "evaluate",
-    "evaluate_poses",
-    "fit",
-    "lift",
-    "lift_dataset",
-    "mean_loss",
-    "quiet",
-    "report_mpjpe_mm",
-    "set_mode",
-    "share_behind",
-]
 
 SWITCHES = ("none", "both", "dropout", "norm")
 SCHEDULES = ("constant", "one_cycle")
