@@ -19,7 +19,7 @@ After = Callable[[Tensor, MultiViewDataset], Tensor]
 
 @torch.no_grad()
 def lift(lifter: nn.Module, screen: Tensor, chunk: int = 4096) -> Tensor:
-    """Poses (*batch, J, 3) of 2D joints (*batch, J, 2), each lifted on its own, in eval mode, `chunk` at a time.
+    """Poses `(*batch, J, 3)` of 2D joints `(*batch, J, 2)`, each lifted on its own, in eval mode, `chunk` at a time.
 
     Camera frame, metres, on the device of `screen`. The lifter's mode is restored afterwards.
 

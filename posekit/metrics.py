@@ -36,7 +36,7 @@ def mean_of_present(values: Tensor, dim: int = -1) -> Tensor:
 
 
 def mean_over_joints(per_joint: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Make a metric of a function `(predicted, true)` that returns one error per joint, (*batch, J) metres.
+    """Make a metric of a function `(predicted, true)` that returns one error per joint, `(*batch, J)` metres.
 
     The metric is the mean over joints, one error per pose. The function itself stays at hand as `.per_joint`. Where it
     returns NaN, a joint takes no part.

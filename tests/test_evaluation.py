@@ -2,6 +2,8 @@ from functools import partial
 
 import pytest
 import torch
+from scipy.ndimage import convolve1d
+from scipy.signal.windows import hann
 
 from posekit import training
 from posekit.datasets import load_dataset
@@ -108,6 +110,14 @@ def test_smoothing_removes_noise_more_with_a_longer_window(test_set, noisy):
         for after in (lambda poses, _: poses, partial(smooth, window=3), smooth)
     ]
     assert errors[0] > 1.2 * errors[1] > 1.4 * errors[2]
+
+
+def test_smoothing_is_a_convolution_with_a_hann_window(test_set, noisy):
+    clip = test_set.clips[0]
+    window = hann(11)[1:-1]
+    expected = convolve1d(noisy[clip.start : clip.stop].double().numpy(), window / window.sum(), axis=0)
+    smoothed = smooth(noisy.double(), test_set)[clip.start : clip.stop]
+    torch.testing.assert_close(smoothed[4:-4], torch.from_numpy(expected[4:-4]))
 
 
 def test_smoothing_keeps_constant_velocity_up_to_the_ends_of_clips(test_set):

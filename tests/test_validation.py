@@ -61,6 +61,11 @@ def test_cut_clips_keep_their_names_cameras_and_frames(train, share, gap):
 def test_clips_too_short_to_split_are_named(train):
     with pytest.raises(ValueError, match="synthetic: S1's 12 frames of Jog are too few to hold out 25% .* gap of 10"):
         train.every(30).validation_split()
+    box = train.select_clips([clip for clip in train.clips if (clip.subject, clip.action) == ("S1", "Box")])
+    kept, held_out = box.validation_split(gap=269)
+    assert (len(kept), len(held_out)) == (1, 90)
+    with pytest.raises(ValueError, match="S1's 360 frames of Box are too few"):
+        box.validation_split(gap=270)
     with pytest.raises(ValueError, match="share must be in"):
         train.validation_split(share=1.0)
 
