@@ -13,6 +13,7 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.metrics import report_mpjpe
 from posekit.sequences import LabelledPoses, Views
+from posekit.skeleton import to_root_anchored
 
 
 class MultiviewLoss(NamedTuple):
@@ -136,5 +137,14 @@ def _total(loss: MultiviewLoss, terms: tuple[str, ...]) -> Tensor:
 
 
 def supervised_loss(lifter, batch: LabelledPoses) -> Float[Tensor, ""]:
-    """The report's baseline: its metric (`metrics.report_mpjpe`, metres) as the loss, with 3D labels."""
-    return report_mpjpe(lifter(batch.screen), batch.poses_camera).nanmean()
+    """The report's baseline: its metric (`metrics.report_mpjpe`, metres) as the loss, with 3D labels.
+
+    A joint without a label takes no part, nor does a pose without a label of its root or without any 2D joint. A batch
+    with nothing to compare has loss 0. A prediction that is NaN where it should not be makes the loss NaN.
+    """
+    lifted = batch.screen.isfinite().all(-1).any(-1, keepdim=True)
+    present = ~to_root_anchored(batch.poses_camera).isnan().any(-1) & lifted  # (*batch, J)
+    distances = report_mpjpe.per_joint(lifter(batch.screen), batch.poses_camera).where(present, 0)
+    count = present.sum(-1)
+    errors = distances.sum(-1) / count.clamp(min=1)
+    return errors.sum() / (count > 0).sum().clamp(min=1)

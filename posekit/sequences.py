@@ -270,6 +270,53 @@ class MultiViewDataset:
             poses_world=self.poses_world[frames],
         )
 
+    def validation_split(self, share: float = 0.25, gap: int = 10) -> tuple["MultiViewDataset", "MultiViewDataset"]:
+        """What to train on and what to hold out, for choosing settings and for stopping early without a test set.
+
+        The last `share` of each subject's and action's frames is held out, in the order of the clips. The `gap` frames
+        before it are in neither part, since neighbouring frames are nearly the same.
+
+        Raises:
+            ValueError: for a share outside (0, 1), a negative gap, or if a subject's frames of an action are too few.
+
+        >>> from posekit.datasets import load_dataset
+        >>> train = load_dataset("synthetic", "train", subjects=("S1",), actions=("Box",))
+        >>> kept, held_out = train.validation_split()
+        >>> len(train), len(kept), len(held_out)
+        (360, 260, 90)
+        """
+        if not 0 < share < 1 or gap < 0:
+            raise ValueError(f"share must be in (0, 1) and gap must not be negative, got {share} and {gap}")
+        kept, held_out = [], []
+        for subject, action in dict.fromkeys((clip.subject, clip.action) for clip in self.clips):
+            clips = [clip for clip in self.clips if (clip.subject, clip.action) == (subject, action)]
+            total = sum(map(len, clips))
+            first = total - int(share * total)
+            if not gap < first < total:
+                raise ValueError(
+                    f"{self.name}: {subject}'s {total} frames of {action} are too few to hold out {share:.0%} of them "
+                    f"with a gap of {gap} frames"
+                )
+            done = 0
+            for clip in clips:
+                kept.append(replace(clip, stop=min(clip.stop, clip.start + first - gap - done)))
+                held_out.append(replace(clip, start=max(clip.start, clip.start + first - done)))
+                done += len(clip)
+        return self._pieces(kept), self._pieces(held_out)
+
+    def _pieces(self, clips: list[Clip]) -> "MultiViewDataset":
+        """Parts of clips, in the order of this dataset and without the empty ones."""
+        clips = sorted((clip for clip in clips if clip.start < clip.stop), key=lambda clip: clip.start)
+        frames = torch.cat([torch.arange(clip.start, clip.stop) for clip in clips])
+        return replace(
+            self,
+            clips=_consecutive(clips),
+            cameras=self.cameras[self.clip_of_frame[[clip.start for clip in clips]]],
+            pixels=self.pixels[frames],
+            confidence=self.confidence[frames],
+            poses_world=self.poses_world[frames],
+        )
+
     def select_views(self, names: list[str]) -> "MultiViewDataset":
         """The same dataset seen by only some of its cameras.
 
