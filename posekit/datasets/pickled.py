@@ -187,7 +187,7 @@ for _package in ("numpy.core", "numpy._core"):  # before and since NumPy 2
 
 
 class _Machine:
-    """The stack machine: values, the stacks below the marks, and the memo, whose keys may be any numbers."""
+    """The stack machine: values, the stacks below the marks, and the memo."""
 
     def __init__(self, size: int):
         self.stack: list = []
@@ -231,9 +231,9 @@ class _Machine:
                 items = self.pop_to_mark()
                 _filled(self.top(dict), items)
             case "MEMOIZE":
-                self.memo[len(self.memo)] = self.top()
+                self.remember(len(self.memo))
             case "PUT" | "BINPUT" | "LONG_BINPUT":
-                self.memo[argument] = self.top()
+                self.remember(argument)
             case "GET" | "BINGET" | "LONG_BINGET":
                 self.push(self.remembered(argument))
             case "GLOBAL":
@@ -272,6 +272,11 @@ class _Machine:
         if not self.stack or not isinstance(self.stack[-1], kind):
             raise ValueError("it fills or remembers what is not there")
         return self.stack[-1]
+
+    def remember(self, index: int) -> None:
+        if not 0 <= index < MAX_OPCODES:
+            raise ValueError(f"it remembers a value under the number {index}")
+        self.memo[index] = self.top()
 
     def remembered(self, index: int) -> Any:
         if index not in self.memo:

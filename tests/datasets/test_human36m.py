@@ -123,6 +123,25 @@ def test_a_prefix_of_nothing(files):
         load_human36m("test", files[0](), actions=("Swim",), by_prefix=True)
 
 
+@pytest.mark.parametrize(
+    ("scale", "guess"), [(1000, "; are these millimetres?"), (100, "; are these centimetres?"), (1e-3, "")]
+)
+def test_poses_that_are_not_in_metres(files, scale, guess):
+    write, poses, _ = files
+    poses["S11"]["Greeting"] *= np.float32(scale)
+    with pytest.raises(DataFileError, match=r"3d_h36m.npz: S11/Greeting: the median bone is .* m long") as error:
+        load_human36m("test", write())
+    assert str(error.value).endswith(f"expected 0.05 to 0.8 m{guess}")
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinite_2d_names_the_file_of_detections(files, value):
+    write, _, views = files
+    views["S9"]["Walking"][1][3, 2, 0] = value
+    with pytest.raises(DataFileError, match=r"2d_h36m_net.npz: S9/Walking: 2D: infinite coordinates"):
+        load_human36m("test", write(), detections="net")
+
+
 def test_the_cameras_stand_around_the_room():
     centers = human36m_cameras("S9", dtype=torch.float64).centers_world
     assert ((centers[:, :2].norm(dim=-1) > 3) & (centers[:, 2] > 1)).all()
