@@ -318,7 +318,7 @@ def _filled(table: dict, items: list) -> dict:
     keys = items[::2]
     if len(items) % 2 or not all(isinstance(key, str) for key in keys):
         raise ValueError("it has a dictionary with keys that are not text")
-    table.update(zip(keys, items[1::2]))
+    table.update(zip((str(_literal(key)) for key in keys), items[1::2]))  # NumPy's text becomes Python's
     return table
 
 

@@ -108,6 +108,7 @@ CASES = {
     "dtype as a value": mapping(text("S1"), group(dtype("f4"))),
     "number as a key": mapping(number(7), NONE),
     "odd dictionary": b"(" + text("a") + b"d",
+    "half a letter from an array": mapping(called(SCALAR, dtype("U1", size=4, flags=8), raw(b"\x00\xd8\0\0")), NONE),
     "half a letter": mapping(text("\ud800"), NONE),
     "a mile of digits": b"L" + b"9" * 5_000 + b"L\n",
     "a deep list": b"]" * 9_000 + b"a" * 8_999,

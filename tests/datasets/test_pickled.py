@@ -62,6 +62,11 @@ def test_trees_of_arrays_come_back_to_the_bit(protocol, package):
     assert_same(read(program), tree())
 
 
+def test_numpys_text_as_a_key_becomes_pythons():
+    (key,) = read(pickle.dumps(np.array({np.str_("S1"): 1}, dtype=object)))
+    assert (key, type(key)) == ("S1", str)
+
+
 def test_bytes_of_python_2_are_bytes():
     old = b"U\x08" + np.array([1, -2], "f4").tobytes()
     values = read(hostile.whole(hostile.array(hostile.dtype("f4"), hostile.group(hostile.number(2)), old)))
