@@ -1,4 +1,4 @@
-"""Lifters on the disk: safetensors files whose settings are checked before anything is built from them."""
+"""Lifters on disk: safetensors files whose settings are checked before anything is built from them."""
 
 import inspect
 import json
@@ -18,14 +18,14 @@ from torch import nn
 
 MAX_SETTING = 2**20
 MAX_LAYERS = 100
-"""Layers or blocks; each takes time to build, whether or not there are weights for it."""
+"""Layers or blocks: each takes time to build, whether or not the file has weights for it."""
 
 
 def save_module(module: nn.Module, path: str | Path) -> None:
     """Write a module's weights and `settings` as one safetensors file, atomically."""
     notes = {"lifter": type(module).__name__, "settings": json.dumps(module.settings)}
-    with replacing(path) as partly:
-        save_file(module.state_dict(), partly, metadata=notes)
+    with replacing(path) as unfinished:
+        save_file(module.state_dict(), unfinished, metadata=notes)
 
 
 def load_module(path: str | Path, kinds: dict[str, type[nn.Module]]) -> nn.Module:
@@ -45,7 +45,7 @@ def load_module(path: str | Path, kinds: dict[str, type[nn.Module]]) -> nn.Modul
         kind = kinds.get(notes.get("lifter"))
         if kind is None:
             raise ValueError(f"expected one of {', '.join(kinds)}, found {_shown(notes.get('lifter'))}")
-        module = _skeleton(kind, _settings(kind, notes.get("settings", "")))
+        module = _without_memory(kind, _settings(kind, notes.get("settings", "")))
         _check_same_tensors(stored, {name: (str(t.dtype), tuple(t.shape)) for name, t in module.state_dict().items()})
         weights = load_file(path)
     except SafetensorError as error:
@@ -63,12 +63,12 @@ def load_module(path: str | Path, kinds: dict[str, type[nn.Module]]) -> nn.Modul
 def replacing(path: str | Path) -> Iterator[Path]:
     """A new file beside `path` to write to; it becomes `path` at the end of the block, and is removed on an error."""
     path = Path(path)
-    partly = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        yield partly
-        os.replace(partly, path)
+        yield unfinished
+        os.replace(unfinished, path)
     finally:
-        partly.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def _settings(kind: type[nn.Module], text: str) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _settings(kind: type[nn.Module], text: str) -> dict[str, Any]:
     try:
         settings = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"settings that are no JSON ({type(error).__name__})") from error
+        raise ValueError(f"settings that are not JSON ({type(error).__name__})") from error
     if not isinstance(settings, dict):
         raise ValueError(f"settings that are a {type(settings).__name__}, not a dictionary")
     parameters = {name: p for name, p in inspect.signature(kind).parameters.items() if name != "generator"}
@@ -103,14 +103,14 @@ def _check_setting(name: str, value: Any, annotation: Any) -> None:
         raise ValueError(f"setting scene_distance is {value}; expected metres above 0")
 
 
-def _skeleton(kind: type[nn.Module], settings: dict[str, Any]) -> nn.Module:
+def _without_memory(kind: type[nn.Module], settings: dict[str, Any]) -> nn.Module:
     """The module without memory for its weights, on torch's meta device."""
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("error")  # such as torch's about layers without units
             return kind(**settings)
     except (ValueError, TypeError, LookupError, AssertionError, ArithmeticError, RuntimeError, UserWarning) as error:
-        raise ValueError(f"settings that make no {kind.__name__}: {_shown(error)}") from error
+        raise ValueError(f"settings that {kind.__name__} does not accept: {_shown(error)}") from error
 
 
 _TYPES = {"F32": "torch.float32", "I64": "torch.int64"}

@@ -35,14 +35,14 @@ def rewrite(path, weights=None, **settings):
         ({"width": 2**60}, "setting width is .* expected a number from 0 to 1048576"),
         ({"width": 10**400}, "setting width"),
         ({"width": 16.0}, "setting width is 16.0; expected int"),
-        ({"width": 0}, "settings that make no FrameLifter"),
+        ({"width": 0}, "settings that FrameLifter does not accept"),
         ({"width": True}, "setting width is True; expected int"),
         ({"blocks": 100}, "missing or surplus weights, going by its settings: blocks.1.0.0.bias, .* more"),
         ({"blocks": 10**6}, "setting blocks is 1000000; expected a number from 0 to 100"),
         ({"joints": 17}, "its settings ask for"),
         ({"joints": None}, "no setting joints"),
         ({"joints": "15"}, "setting joints is 15; expected int"),
-        ({"dropout": 2.0}, "settings that make no FrameLifter: dropout"),
+        ({"dropout": 2.0}, "settings that FrameLifter does not accept: dropout"),
         ({"norm": "none"}, "norm must be one of"),
         ({"root": []}, "setting root"),
         ({"heads": 4, "sharp": 1}, "FrameLifter has no setting heads, sharp; it has joints, width, blocks"),
@@ -114,9 +114,9 @@ def test_a_lifter_that_cannot_be_written_leaves_the_old_one_and_nothing_else(pat
     before = path.read_bytes()
     taken = []
 
-    def half_written(weights, partly, metadata):
-        taken.append(partly)
-        partly.write_bytes(b"half")
+    def half_written(weights, unfinished, metadata):
+        taken.append(unfinished)
+        unfinished.write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(lifter_files, "save_file", half_written)

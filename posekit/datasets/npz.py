@@ -33,7 +33,7 @@ _BROKEN_ARCHIVE = (
     OSError,
     EOFError,
     ValueError,
-    RuntimeError,  # zipfile's word for what it cannot do, NotImplementedError too
+    RuntimeError,  # what zipfile raises for features it lacks, as NotImplementedError
     OverflowError,
 )
 
@@ -49,8 +49,8 @@ class DataFileError(ValueError):
 def read_npz(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     """Read entries of an .npz file: plain arrays as arrays, pickled ones (0-d objects) as what they hold.
 
-    Arrays are read-only and hold booleans, integers, floats or text; pickles hold them in dictionaries with text as
-    keys, in lists and in tuples.
+    Arrays are read-only and hold booleans, integers, floats or text; pickles hold them in dictionaries with
+    string keys, in lists and in tuples.
 
     Args:
         path: the file; its existence is the caller's concern.
@@ -78,7 +78,7 @@ def read_npz(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _check_sizes(path: Path, members: dict[str, zipfile.ZipInfo]) -> None:
-    """Refuse what unpacks to too much, by the archive's own word; `_unpacked` holds it to that."""
+    """Refuse entries that are too large by the archive's directory; `_unpacked` inflates no more than that."""
     limit = min(MAX_BYTES, SMALL_BYTES + MAX_RATIO * path.stat().st_size)
     size = sum(member.file_size for member in members.values())
     if size > limit:
@@ -87,7 +87,7 @@ def _check_sizes(path: Path, members: dict[str, zipfile.ZipInfo]) -> None:
 
 def _unpacked(path: Path, key: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     if member.compress_type not in _METHODS or member.flag_bits & 1:
-        raise DataFileError(f"{path}: entry {key} is encrypted, or packed by another method than .npz files are")
+        raise DataFileError(f"{path}: entry {key} is encrypted, or compressed by a method that .npz files do not use")
     with archive.open(member) as stream:
         data = stream.read(member.file_size + 1)  # inflates no more than that, and checks the CRC at the end
     if len(data) != member.file_size:
@@ -109,14 +109,14 @@ def _read_entry(path: Path, key: str, archive: zipfile.ZipFile, member: zipfile.
 
 
 def _read_header(stream: io.BytesIO) -> tuple[str, tuple[int, ...], str]:
-    """dtype, shape and order of the .npy format's header, whose one form NumPy writes is read as text."""
+    """dtype, shape and order of the .npy format's header; only the form that NumPy writes is accepted."""
     magic, version = stream.read(6), tuple(stream.read(2))
     width = {(1, 0): 2, (2, 0): 4, (3, 0): 4}.get(version)
     if magic != b"\x93NUMPY" or width is None:
-        raise ValueError("it is no .npy array of a version that there is")
+        raise ValueError("it is not a .npy array of a known version")
     length = int.from_bytes(stream.read(width), "little")
     header = _HEADER.fullmatch(stream.read(min(length, 10_000)).decode("latin1"))
     if not header:
-        raise ValueError("its .npy header is not of the form that NumPy writes, or has an array with fields")
+        raise ValueError("its .npy header is not in the form that NumPy writes, or describes an array with fields")
     shape = tuple(int(text) for text in re.findall(r"\d+", header["shape"]))
     return header["dtype"], shape, "F" if header["fortran"] == "True" else "C"

@@ -2,8 +2,8 @@
 
 A pickle is a program for a small stack machine, and Python's own machine lets it call functions, set attributes and
 run `__setstate__` on real objects: even NumPy's alone are enough to read foreign memory. This machine knows only what
-arrays in plain containers need. A name in the file stands for one of the small classes below, never for a real object;
-these take validated values only, and an array is made from the bytes of the file once type, shape and length agree.
+arrays in plain containers need. A name in the file stands for one of the small classes below, never for a real object.
+These take validated values only, and an array is made from the file's bytes once type, shape and length agree.
 Opcodes are decoded by the standard library's `pickletools`, which executes nothing. Every refusal is a ValueError.
 """
 
@@ -34,7 +34,7 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (
 
 
 def read_pickled(stream: io.BytesIO, size: int) -> Any:
-    """What a pickled 0-d object array holds: dictionaries with text as keys, lists, tuples, numbers, text and arrays.
+    """What a pickled 0-d object array holds: dictionaries with string keys, lists, tuples, numbers, text and arrays.
 
     Args:
         stream: a seekable stream that stands at the start of the pickle.
@@ -69,7 +69,7 @@ def plain_array(dtype: str, shape: tuple, order: str, raw: bytes | bytearray) ->
         raise ValueError(f"it has an array of type {dtype[:20]!r}; expected numbers or text")
     kind = np.dtype(dtype)
     if len(shape) > MAX_DIMENSIONS or not all(type(length) is int and 0 <= length < 2**40 for length in shape):
-        raise ValueError("it has an array of impossible shape")
+        raise ValueError("it has an array with an impossible shape")
     expected = math.prod(shape) * kind.itemsize
     if not isinstance(raw, bytes | bytearray) or len(raw) != expected or math.prod(filter(None, shape)) >= 2**40:
         found = f"{len(raw)} bytes" if isinstance(raw, bytes | bytearray) else type(raw).__name__
@@ -82,7 +82,7 @@ def plain_array(dtype: str, shape: tuple, order: str, raw: bytes | bytearray) ->
 
 @dataclass(frozen=True, eq=False)
 class _Name:
-    """Stands for a function or class that the file names; `make` is what calling it comes to."""
+    """Stands for a function or class that the file names; `make` is what calling it does."""
 
     make: Callable[["_Machine", Any], Any] | None = None
 
@@ -117,7 +117,7 @@ class _Shell:
                     return self.array
                 if shape == () and isinstance(raw, list) and len(raw) == 1:
                     return _Object(raw[0])
-        raise ValueError("it has an array whose state is none")
+        raise ValueError("it has an array with an invalid state")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +138,14 @@ def _dtype(_: "_Machine", arguments: Any) -> _Type:
     match arguments:
         case (str(code), *_):
             return _Type(code)
-    raise ValueError("it has a dtype that is not named by a text")
+    raise ValueError("it has a dtype without a name")
 
 
 def _scalar(machine: "_Machine", arguments: Any) -> Any:
     match arguments:
         case (_Type() as dtype, raw):
             return machine.array(dtype, (), "C", raw)[()]
-    raise ValueError("it has a scalar that is none")
+    raise ValueError("it has an invalid scalar")
 
 
 def _from_buffer(machine: "_Machine", arguments: Any) -> np.ndarray:
@@ -163,7 +163,7 @@ def _encode(machine: "_Machine", arguments: Any) -> bytes:
         case (str(text), "latin1"):  # how protocols up to 2 write bytes
             machine.spend(len(text))
             return text.encode("latin1")
-    raise ValueError("it encodes something else than bytes written as latin1")
+    raise ValueError("it encodes text as something other than latin1")
 
 
 def _empty_bytes(_: "_Machine", arguments: Any) -> bytes:
@@ -244,7 +244,7 @@ class _Machine:
             case "REDUCE":
                 arguments, function = self.pop(), self.pop()
                 if not isinstance(function, _Name) or function.make is None:
-                    raise ValueError("it calls what is no function")
+                    raise ValueError("it calls something that is not a function")
                 self.push(function.make(self, arguments))
             case "BUILD":
                 state, target = self.pop(), self.pop()
@@ -264,23 +264,23 @@ class _Machine:
 
     def pop_to_mark(self) -> list:
         if not self.below:
-            raise ValueError("it goes back to a mark that is not there")
+            raise ValueError("it refers to a mark that is not there")
         items, self.stack = self.stack, self.below.pop()
         return items
 
     def top(self, kind: type = object) -> Any:
         if not self.stack or not isinstance(self.stack[-1], kind):
-            raise ValueError("it fills or remembers what is not there")
+            raise ValueError("it fills or stores a value that is not there")
         return self.stack[-1]
 
     def remember(self, index: int) -> None:
         if not 0 <= index < MAX_OPCODES:
-            raise ValueError(f"it remembers a value under the number {index}")
+            raise ValueError(f"it stores a value at the memo index {index}")
         self.memo[index] = self.top()
 
     def remembered(self, index: int) -> Any:
         if index not in self.memo:
-            raise ValueError("it looks up what it has not remembered")
+            raise ValueError("it looks up a memo entry that does not exist")
         value = self.memo[index]
         return value.array if isinstance(value, _Shell) and value.array is not None else value
 
@@ -317,7 +317,7 @@ def _literal(value: Any) -> Any:
 def _filled(table: dict, items: list) -> dict:
     keys = items[::2]
     if len(items) % 2 or not all(isinstance(key, str) for key in keys):
-        raise ValueError("it has a dictionary with keys that are not text")
+        raise ValueError("it has a dictionary with keys that are not strings")
     table.update(zip((str(_literal(key)) for key in keys), items[1::2]))  # NumPy's text becomes Python's
     return table
 

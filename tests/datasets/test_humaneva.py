@@ -124,7 +124,7 @@ def test_wrong_contents_name_file_key_expected_and_found(humaneva_files, change)
         ("no frames", r"data_3d.*: S2/Walking 1 chunk0: 3D: 0 frames without a single joint"),
         ("no clips", r"data_3d.*: Train/S2: expected a dictionary of clips, found an empty dictionary"),
         ("a list of clips", r"data_3d.*: Train/S2: expected a dictionary of clips, found list"),
-        ("a number as name", r"data_3d.*keys that are not text"),
+        ("a number as name", r"data_3d.*keys that are not strings"),
         ("millimetres", r"data_3d.*: S2/Walking 1 chunk0: the median bone is .* are these millimetres\?"),
     ],
 )

@@ -127,7 +127,7 @@ LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("method", "packed by another method"),
+        ("method", "compressed by a method"),
         ("encryption", "encrypted"),
         ("stream", "not a whole .npz archive"),
         ("checksum", "Bad CRC-32"),
