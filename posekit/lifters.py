@@ -1,16 +1,13 @@
 """Lifters: networks that turn one view's 2D pose into a 3D pose in that view's camera frame."""
 
-import json
 import math
-import os
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from posekit.lifter_files import load_module, save_module
 from posekit.random import seeded
 from posekit.skeleton import from_root_anchored
 
@@ -336,27 +333,15 @@ def _sinusoids(embedded: Tensor) -> Tensor:
 
 
 def save_lifter(lifter: nn.Module, path: str | Path) -> None:
-    """Write a lifter's weights and settings as one safetensors file, whole or not at all."""
-    notes = {"lifter": type(lifter).__name__, "settings": json.dumps(lifter.settings)}
-    partly = Path(f"{path}.part")
-    save_file(lifter.state_dict(), partly, metadata=notes)
-    os.replace(partly, path)
+    """Write a lifter's weights and settings as one safetensors file, atomically."""
+    save_module(lifter, path)
 
 
 def load_lifter(path: str | Path) -> nn.Module:
     """Read a lifter that `save_lifter` wrote, in eval mode on the CPU. Nothing in the file is executed.
 
     Raises:
-        ValueError: naming the file, if it holds no lifter.
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it holds no lifter, or settings or weights that no lifter has.
     """
-    kinds = {kind.__name__: kind for kind in (FrameLifter, SequenceLifter, TemporalConvLifter)}
-    try:
-        with safe_open(path, framework="pt") as file:
-            notes = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
-    if notes.get("lifter") not in kinds:
-        raise ValueError(f"{path}: expected one of {', '.join(kinds)}, found {notes.get('lifter')}")
-    lifter = kinds[notes["lifter"]](**json.loads(notes["settings"]))
-    lifter.load_state_dict(load_file(path))
-    return lifter.eval()
+    return load_module(path, {kind.__name__: kind for kind in (FrameLifter, SequenceLifter, TemporalConvLifter)})

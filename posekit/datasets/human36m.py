@@ -14,9 +14,20 @@ import numpy as np
 import torch
 
 from posekit.cameras import Cameras
+from posekit.datasets.checks import checked
 from posekit.datasets.files import choose, find_files
 from posekit.datasets.npz import DataFileError, read_npz
-from posekit.datasets.videopose3d import calibration, checked_array, checked_views, column, entry, intrinsics
+from posekit.datasets.videopose3d import (
+    action_of,
+    calibration,
+    checked_array,
+    checked_views,
+    clips_of,
+    column,
+    compare_with_known,
+    entry,
+    intrinsics,
+)
 from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset, from_clips
 from posekit.skeleton import HUMAN36M_17
@@ -86,12 +97,9 @@ def load_human36m(
     detected = read_npz(path_2d[0], ("positions_2d",))["positions_2d"] if detections else None
 
     chosen_views = [ALL_CAMERAS.index(camera) for camera in cameras]
-    clips = []
+    clips, frames = [], {}
     for subject in subjects:
-        for name, pose in entry(poses, path_3d, subject).items():
-            action = name.split()[0]
-            if action not in actions:
-                continue
+        for name, pose in clips_of(poses, path_3d, subject, actions).items():
             pose = checked_array(pose, (JOINTS_IN_FILE, 3), path_3d, f"{subject}/{name}")[:, JOINTS]
             pose_world = torch.from_numpy(np.ascontiguousarray(pose))
             if detections:
@@ -101,10 +109,11 @@ def load_human36m(
                 pixels = torch.from_numpy(views[:, chosen_views])
             else:
                 pixels = human36m_cameras(subject)[chosen_views].world_to_pixels(pose_world[:, None])
+            frames[subject, name] = len(pose)
             clips.append(
                 dict(
                     subject=subject,
-                    action=action,
+                    action=action_of(name),
                     name=name,
                     cameras=human36m_cameras(subject, lens)[chosen_views],
                     pixels=pixels,
@@ -116,7 +125,8 @@ def load_human36m(
         raise DataFileError(f"{path_3d}: no clip of {', '.join(sorted(missing))} by {', '.join(subjects)}")
     if not clips:
         raise DataFileError(f"{path_3d}: no clip of any of {', '.join(actions)} by {', '.join(subjects)}")
-    return from_clips("human36m", HUMAN36M_17, FRAME_RATE, cameras, clips)
+    compare_with_known(path_3d, "human36m", frames, actions)
+    return checked(from_clips("human36m", HUMAN36M_17, FRAME_RATE, cameras, clips), path_3d, *path_2d)
 
 
 def human36m_cameras(subject: str, lens: str = "human36m", dtype: torch.dtype = torch.float32) -> Cameras:

@@ -12,9 +12,20 @@ from pathlib import Path
 import torch
 
 from posekit.cameras import Cameras, rotation_from_quaternion
+from posekit.datasets.checks import checked
 from posekit.datasets.files import choose, find_files
 from posekit.datasets.npz import DataFileError, read_npz
-from posekit.datasets.videopose3d import calibration, checked_array, checked_views, column, entry, intrinsics
+from posekit.datasets.videopose3d import (
+    action_of,
+    calibration,
+    checked_array,
+    checked_views,
+    clips_of,
+    column,
+    compare_with_known,
+    entry,
+    intrinsics,
+)
 from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset, from_clips
 from posekit.skeleton import HUMANEVA_15
@@ -62,21 +73,19 @@ def load_humaneva(
     views = read_npz(path_2d, ("positions_2d",))["positions_2d"]
     joints = len(HUMANEVA_15)
     chosen_views = [CAMERAS.index(camera) for camera in cameras]
-    clips = []
+    clips, frames = [], {}
     for subject in subjects:
         in_file = f"{SPLITS[split]}/{subject}"
         stand = humaneva_cameras(subject, lens)[chosen_views]
-        for name, pose in entry(poses, path_3d, in_file).items():
-            action = name.split()[0]
-            if action not in actions:
-                continue
+        for name, pose in clips_of(poses, path_3d, in_file, actions).items():
             clip = f"{in_file}/{name}"
             pose = checked_array(pose, (joints, 3), path_3d, clip)
             view = checked_views(entry(views, path_2d, in_file, name), CAMERAS, joints, len(pose), path_2d, clip)
+            frames[in_file, name] = len(pose)
             clips.append(
                 dict(
                     subject=subject,
-                    action=action,
+                    action=action_of(name),
                     name=name,
                     cameras=stand,
                     pixels=torch.from_numpy(view[:, chosen_views]),
@@ -85,7 +94,8 @@ def load_humaneva(
             )
     if not clips:
         raise DataFileError(f"{path_3d}: no clip of {', '.join(actions)} by {', '.join(subjects)} in the {split} split")
-    return from_clips("humaneva", HUMANEVA_15, FRAME_RATE, cameras, clips)
+    compare_with_known(path_3d, "humaneva", frames, actions)
+    return checked(from_clips("humaneva", HUMANEVA_15, FRAME_RATE, cameras, clips), path_3d, path_2d)
 
 
 def humaneva_cameras(subject: str, lens: str = "opencv", dtype: torch.dtype = torch.float32) -> Cameras:
