@@ -4,6 +4,7 @@ import io
 import json
 import pickletools
 import zipfile
+from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
@@ -148,7 +149,7 @@ def mutated_json(text: str, random: np.random.Generator) -> str:
                 case 1 if isinstance(place, dict):
                     place[f"{key}x"] = place.pop(key)
                 case _:
-                    place[key] = values[random.integers(len(values))]
+                    place[key] = deepcopy(values[random.integers(len(values))])
             break
     return json.dumps(tree)
 
