@@ -5,13 +5,14 @@ VENV ?= .venv
 # On Linux the default torch wheel brings gigabytes of CUDA. Give the address of PyTorch's CPU wheels to avoid it
 # (the "Start locally" page of pytorch.org shows it): make book TORCH_INDEX=https://...
 TORCH_INDEX ?=
+UV := uv==0.13.9
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit bench reproduce notebooks linkcheck clean
+.PHONY: help book test lint unit bench reproduce notebooks linkcheck lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,11 +44,22 @@ notebooks: $(INSTALLED) ## bring every notebooks/*.ipynb up to its .py
 linkcheck: $(INSTALLED) ## ask every web address in the book whether it is still there
 	$(BIN)/jupyter-book build . --builder linkcheck
 
+lock: $(INSTALLED) ## write requirements.lock: the pins of constraints.txt with the hashes of their files
+	$(PIP) install $(UV)
+	grep -v '^torch==' constraints.txt | $(BIN)/uv pip compile - --quiet --no-deps --generate-hashes --universal \
+		--python-version 3.11 --no-annotate --no-header --upgrade --output-file requirements.lock
+
+release: book ## the tagged version as one archive under dist/, with checksums
+	$(BIN)/python book/release.py
+
 clean: ## remove what was built (the installation stays)
 	rm -rf _build
 
-$(INSTALLED): pyproject.toml constraints.txt
+# First what the lock file holds, by hash. torch has other files for each kind of processor, so it is pinned only. The last
+# line adds what other systems than Linux need besides.
+$(INSTALLED): pyproject.toml constraints.txt requirements.lock
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes --no-deps --requirement requirements.lock
 	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --constraint constraints.txt torch
 	$(PIP) install --constraint constraints.txt --editable ".[book,test]"
 	touch $@

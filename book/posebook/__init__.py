@@ -1,8 +1,8 @@
 """What only the site needs: a Sphinx extension for this book. Nothing in posekit imports it.
 
-It draws plotly figures from one plotly.js served by the site itself, brings MathJax along, and keeps the cache of
-executed chapters honest: the stock cache does not see changes in posekit. It also trains and serves the lifter of
-the page "Try it".
+It draws plotly figures from one plotly.js served by the site itself, adds MathJax and everybody's licences, and keeps
+the cache of executed chapters honest: the stock cache does not see changes in posekit. It also trains and serves the
+lifter of the page "Try it".
 """
 
 import os
@@ -10,7 +10,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from posebook import accessible, figure, library
+from posebook import accessible, figure, library, licences
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
@@ -29,6 +29,7 @@ def setup(app):
     accessible.setup(app)
     figure.setup(app)
     library.setup(app)
+    licences.setup(app)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _prepare_try_it)
     app.connect("html-page-context", _page_scripts)
