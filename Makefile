@@ -5,7 +5,6 @@ VENV ?= .venv
 # On Linux the default torch wheel brings gigabytes of CUDA. Give the address of PyTorch's CPU wheels to avoid it
 # (the "Start locally" page of pytorch.org shows it): make book TORCH_INDEX=https://...
 TORCH_INDEX ?=
-UV := uv==0.13.9
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
@@ -44,10 +43,11 @@ notebooks: $(INSTALLED) ## bring every notebooks/*.ipynb up to its .py
 linkcheck: $(INSTALLED) ## ask every web address in the book whether it is still there
 	$(BIN)/jupyter-book build . --builder linkcheck
 
-lock: $(INSTALLED) ## write requirements.lock: the pins of constraints.txt with the hashes of their files
-	$(PIP) install $(UV)
-	grep -v '^torch==' constraints.txt | $(BIN)/uv pip compile - --quiet --no-deps --generate-hashes --universal \
-		--python-version 3.11 --no-annotate --no-header --upgrade --output-file requirements.lock
+lock: ## write requirements.lock: every package for every Python and system, at its pin, with hashes; all but torch
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install uv==0.13.9
+	$(BIN)/uv pip compile pyproject.toml --all-extras --constraint constraints.txt --quiet --universal \
+		--python-version 3.11 --no-emit-package torch --generate-hashes --no-annotate --no-header --output-file requirements.lock
 
 release: book ## the tagged version as one archive under dist/, with checksums
 	$(BIN)/python book/release.py
@@ -55,11 +55,11 @@ release: book ## the tagged version as one archive under dist/, with checksums
 clean: ## remove what was built (the installation stays)
 	rm -rf _build
 
-# First what the lock file holds, by hash. torch has other files for each kind of processor, so it is pinned only. The last
-# line adds what other systems than Linux need besides.
+# First all that the lock file holds, by hash. torch, which has other files for each kind of processor, then fetches nothing
+# but itself, and posekit nothing at all.
 $(INSTALLED): pyproject.toml constraints.txt requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes --no-deps --requirement requirements.lock
 	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --constraint constraints.txt torch
-	$(PIP) install --constraint constraints.txt --editable ".[book,test]"
+	$(PIP) install --constraint constraints.txt --no-build-isolation --editable ".[book,test]"
 	touch $@

@@ -36,6 +36,7 @@ REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["u
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 PINNED = {canonicalize_name(pin.name): pin.specifier for pin in PINS}
+CUDA = re.compile("nvidia|cuda|triton")  # what torch asks for in its build for GPUs
 
 
 def colab_cells(chapter):
@@ -118,15 +119,32 @@ def test_pins_suit_the_oldest_python_we_promise():
     assert not {name: need for name, need in needs.items() if oldest not in SpecifierSet(need)}
 
 
-def test_the_lock_has_every_pin_but_torch_with_hashes():
+def locked():
+    """Each package of the lock file with its requirement and its hashes."""
     entries = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
-    locked = {}
     for entry in entries:
-        pin, *hashes = entry.split()
-        assert hashes, pin
-        assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", one) for one in hashes), pin
-        locked[canonicalize_name(Requirement(pin).name)] = Requirement(pin).specifier
-    assert locked | {"torch": PINNED["torch"]} == PINNED, "constraints.txt has changed: make lock"
+        requirement, *hashes = re.split(r"\s+--hash=", entry.strip())
+        yield Requirement(requirement), hashes
+
+
+def test_the_lock_has_every_pin_but_torch_with_hashes():
+    assert all(hashes for _, hashes in locked())
+    assert all(re.fullmatch("sha256:[0-9a-f]{64}", one) for _, hashes in locked() for one in hashes)
+    pins = {canonicalize_name(requirement.name): requirement.specifier for requirement, _ in locked()}
+    assert pins | {"torch": PINNED["torch"]} == PINNED, "see CONTRIBUTING.md, Change a dependency"
+
+
+def test_the_lock_has_all_that_the_project_and_its_packages_ask_for():
+    here = {canonicalize_name(one.name) for one, _ in locked() if one.marker is None or one.marker.evaluate()} | {"torch"}
+    asked = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+    installed = {canonicalize_name(package.metadata["Name"]): package for package in distributions()}
+    asked += [line for name in here if name in installed for line in installed[name].requires or []]
+    needs = [one for one in map(Requirement, asked) if one.marker is None or one.marker.evaluate({"extra": ""})]
+    assert not {name for one in needs if (name := canonicalize_name(one.name)) not in here and not CUDA.match(name)}
+
+
+def test_the_lock_does_not_bring_cuda():
+    assert not [one.name for one, _ in locked() if CUDA.match(one.name)]
 
 
 def test_make_checks_the_hashes_before_it_fetches_anything_else():

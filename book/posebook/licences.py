@@ -10,6 +10,7 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 IN_SITE = {  # the packages whose files a build copies, and notices that come along in `_static`: a test compares them
+    "myst-nb": [],
     "plotly": [],
     "pydata-sphinx-theme": ["scripts/bootstrap.js.LICENSE.txt", "scripts/fontawesome.js.LICENSE.txt"],
     "Sphinx": [],
@@ -59,7 +60,7 @@ def installed(pins: Path) -> list[Distribution]:
     for name in re.findall(r"^([\w.-]+)==", pins.read_text(), re.MULTILINE):
         try:
             found.append(distribution(name))
-        except PackageNotFoundError:  # the extras of tests, or of another system
+        except PackageNotFoundError:  # for tests, another Python or another system
             continue
     return found
 
