@@ -9,10 +9,11 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-IN_SITE = {  # the packages whose files a build copies, and notices that come along in `_static`: a test compares them
+FONT_AWESOME = ["scripts/fontawesome.js.LICENSE.txt", "vendor/fontawesome/OFL.txt"]
+IN_SITE = {  # the packages whose files a build copies, a test compares them; and texts beside those files under `_static`
     "myst-nb": [],
     "plotly": [],
-    "pydata-sphinx-theme": ["scripts/bootstrap.js.LICENSE.txt", "scripts/fontawesome.js.LICENSE.txt"],
+    "pydata-sphinx-theme": ["scripts/bootstrap.js.LICENSE.txt", *FONT_AWESOME],
     "Sphinx": [],
     "sphinx-book-theme": [],
     "sphinx-copybutton": [],
