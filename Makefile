@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit fuzz bench reproduce notebooks linkcheck clean
+.PHONY: help book test lint unit fuzz bench reproduce notebooks linkcheck lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,11 +46,23 @@ notebooks: $(INSTALLED) ## bring every notebooks/*.ipynb up to its .py
 linkcheck: $(INSTALLED) ## ask every web address in the book whether it is still there
 	$(BIN)/jupyter-book build . --builder linkcheck
 
+lock: ## write requirements.lock: every package for every Python and system, at its pin, with hashes; all but torch
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install uv==0.13.9
+	$(BIN)/uv pip compile pyproject.toml --all-extras --constraint constraints.txt --quiet --universal \
+		--python-version 3.11 --no-emit-package torch --generate-hashes --no-annotate --no-header --output-file requirements.lock
+
+release: book ## the tagged version as one archive under dist/, with checksums
+	$(BIN)/python book/release.py
+
 clean: ## remove what was built (the installation stays)
 	rm -rf _build
 
-$(INSTALLED): pyproject.toml constraints.txt
+# First all that the lock file holds, by hash. torch, which has other files for each kind of processor, then fetches nothing
+# but itself, and posekit nothing at all.
+$(INSTALLED): pyproject.toml constraints.txt requirements.lock
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes --no-deps --requirement requirements.lock
 	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --constraint constraints.txt torch
-	$(PIP) install --constraint constraints.txt --editable ".[book,test]"
+	$(PIP) install --constraint constraints.txt --no-build-isolation --editable ".[book,test]"
 	touch $@

@@ -1,8 +1,8 @@
 """The Sphinx extension that builds this book's site. Nothing in posekit imports it.
 
-It draws plotly figures with one copy of plotly.js that the site itself serves, adds MathJax, and runs chapters again
-when posekit has changed, which the standard cache of executed chapters does not notice. It also trains and serves the
-lifter of the page "Try it".
+It draws plotly figures with one copy of plotly.js that the site itself serves, adds MathJax and the licences of all
+that is bundled, and runs chapters again when posekit has changed, which the standard cache of executed chapters does
+not notice. It also trains and serves the lifter of the page "Try it".
 """
 
 import os
@@ -10,7 +10,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from posebook import accessible, figure, library
+from posebook import accessible, figure, library, licences
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
@@ -29,6 +29,7 @@ def setup(app):
     accessible.setup(app)
     figure.setup(app)
     library.setup(app)
+    licences.setup(app)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _prepare_try_it)
     app.connect("html-page-context", _page_scripts)
