@@ -4,19 +4,19 @@ import os
 from pathlib import Path
 
 
-def find_files(dataset: str, names: tuple[str, ...], root: str | Path | None, how_to_get: str) -> list[Path]:
-    """Paths of a dataset's files, in `<root>/<dataset>/` or `<root>/`; root defaults to `$POSEKIT_DATA`, then `data/`.
+def find_files(dataset: str, names: tuple[str, ...], data_root: str | Path | None, how_to_get: str) -> list[Path]:
+    """Paths of a dataset's files, in `<data_root>/<dataset>/` or `<data_root>/`; it defaults to `$POSEKIT_DATA`, then `data/`.
 
     Raises:
         FileNotFoundError: naming what is missing, where it was looked for and how to get it.
     """
-    folder = Path(root or os.environ.get("POSEKIT_DATA") or "data")
+    folder = Path(data_root or os.environ.get("POSEKIT_DATA") or "data")
     for place in (folder / dataset, folder):
         if all((place / name).is_file() for name in names):
             return [place / name for name in names]
     raise FileNotFoundError(
         f"{dataset} needs {' and '.join(names)}; looked in {(folder / dataset).absolute()} and {folder.absolute()}. "
-        f"To get them: {how_to_get}. Then set POSEKIT_DATA to the folder, or pass root=..."
+        f"To get them: {how_to_get}. Then set POSEKIT_DATA to the folder, or pass data_root=..."
     )
 
 
