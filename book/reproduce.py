@@ -109,7 +109,7 @@ def main() -> int:
         for run in missing:
             if run.record.exists():
                 _say(f"{run.record} has other settings: its run will fail unless you remove it first")
-            print(shlex.join(run.command(*_options(asked, "book/results"))))
+            print(shlex.join(run.command(*_options(asked, os.path.relpath(RESULTS, ROOT)))))
         return 0
     children = Children(_environment(asked.threads))
     with ThreadPoolExecutor(asked.jobs) as pool:
@@ -160,6 +160,11 @@ def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
+def script() -> int:
+    """`main` as a process: SIGTERM stops it as Ctrl-C does, and cleans up."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    return min(main(), 1)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that what was begun is cleaned up
-    sys.exit(min(main(), 1))
+    sys.exit(script())
