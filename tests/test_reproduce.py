@@ -1,14 +1,25 @@
 """The list of recorded runs, and rerunning them."""
 
+import os
+import random
+import shlex
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
-from posekit.records import load_record
-from posekit.settings import Experiment
+from posekit.parameters import parameters_of
+from posekit.records import Record, load_record
+from posekit.settings import Experiment, Options
 
 LIST = """
+rows:
 - name: first
   seeds: [3, 4]
   width: 8
@@ -75,16 +86,11 @@ def copy(reproduce, monkeypatch, write, tmp_path):
 @pytest.mark.slow
 def test_missing_runs_are_made_and_recorded_ones_skipped(reproduce, copy, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setattr(reproduce.Run, "command", _into(tmp_path, reproduce.Run.command))
     assert copy("first", "--threads", "1") == 0
     record = load_record(tmp_path / "synthetic" / "first-seed3.json")
     assert record.experiment["width"] == 8
     assert copy("first") == 0
-    assert "1 runs, 1 of them recorded" in capsys.readouterr().out
-
-
-def _into(folder, command):
-    return lambda run, *options: [str(folder) if word == "book/results" else word for word in command(run, *options)]
+    assert "1 runs, 1 of them recorded" in capsys.readouterr().err
 
 
 def test_a_failed_run_keeps_the_record_that_was_there(reproduce, copy, tmp_path, monkeypatch, capsys):
@@ -101,12 +107,149 @@ def test_a_failed_run_keeps_the_record_that_was_there(reproduce, copy, tmp_path,
 
 def test_the_list_says_what_is_missing_and_runs_nothing(copy, capsys, tmp_path):
     assert copy("--list") == 0
-    out = capsys.readouterr().out
-    assert "2 runs, 0 of them recorded" in out
-    assert "papermill notebooks/experiment.ipynb - -k python3 -p method supervised -p seed 3 -p width 8" in out
+    shown = capsys.readouterr()
+    assert "2 runs, 0 of them recorded" in shown.err
+    assert "papermill notebooks/experiment.ipynb - -k python3 -p method supervised -p seed 3 -p width 8" in shown.out
     assert not list(tmp_path.rglob("*.json"))
+
+
+def parameters(line):
+    """The parameters of a papermill command: those of the experiment, and how and where it runs."""
+    words = shlex.split(line)
+    pairs = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
+    options = {option.name for option in parameters_of(Options)}
+    settings = {name: yaml.safe_load(value) for name, value in pairs.items() if name not in options}
+    return Experiment.parse(settings), Options(
+        **{name: pairs[name] for name in ("name", "results_dir", "device", "models_dir")}
+    )
+
+
+def test_the_list_is_complete_commands_alone(reproduce, copy, capsys, tmp_path):
+    assert copy("--list", "--device", "cuda", "--threads", "3", "--models", "kept models") == 0
+    lines = capsys.readouterr().out.splitlines()
+    runs = reproduce.read_runs()
+    assert len(lines) == len(runs) == 2
+    for line, run in zip(lines, runs):
+        experiment, options = parameters(line)
+        assert line.startswith("papermill notebooks/experiment.ipynb - ")
+        assert "-p threads 3 " in line
+        assert (options.name, experiment) == run
+        assert (options.device, options.models_dir) == ("cuda", "kept models")
+        assert (reproduce.ROOT / options.results_dir).resolve() == tmp_path
+
+
+@pytest.mark.slow
+def test_a_line_of_the_list_can_be_run_as_it_is(reproduce, copy, capsys, tmp_path):
+    assert copy("--list", "first") == 0
+    command = capsys.readouterr().out
+    assert command.count("\n") == 1
+    places = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "run"),
+    }
+    subprocess.run(command, shell=True, cwd=reproduce.ROOT, env=os.environ | places, check=True, capture_output=True)
+    assert copy("--list", "first") == 0
+    assert capsys.readouterr() == ("", "1 runs, 1 of them recorded\n")
+
+
+def test_the_list_names_records_of_other_settings(reproduce, copy, made_up, tmp_path, capsys):
+    made_up(width=99).save(tmp_path, "first")
+    assert copy("--list", "first") == 0
+    assert "first-seed3.json has other settings" in capsys.readouterr().err
 
 
 def test_the_script_runs_as_it_stands(reproduce):
     done = subprocess.run([sys.executable, reproduce.__file__, "--list", "no-such-row"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "0 runs, 0 of them recorded")
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (0, "", "0 runs, 0 of them recorded")
+
+
+# ---- Stopped and killed
+
+
+@pytest.fixture
+def made_up(reproduce):
+    """A record of the row "first", seed 3, with some settings changed."""
+
+    def made_up(**changes):
+        some = load_record(next(iter(sorted((reproduce.ROOT / "book" / "results" / "humaneva").glob("*.json")))))
+        settings = dict(dataset="synthetic", width=8, epochs=1, seed=3) | changes
+        return Record(**asdict(some) | {"experiment": Experiment.parse(settings).flat()})
+
+    return made_up
+
+
+@pytest.fixture
+def start(reproduce, write, tmp_path):
+    """Start the script on a list and folder of its own, in a process of its own, with changes made to it first."""
+    write(LIST.replace("[3, 4]", "[3]"))
+    (tmp_path / "temporary").mkdir()
+    places = {"TMPDIR": str(tmp_path / "temporary"), "JUPYTER_RUNTIME_DIR": str(tmp_path / "run")}
+    paths = os.pathsep.join([str(reproduce.ROOT), str(reproduce.ROOT / "book")])
+
+    def start(changes="", *arguments):
+        code = f"import pathlib, sys, reproduce\nreproduce.RESULTS = pathlib.Path({str(tmp_path)!r})\n{changes}"
+        words = [sys.executable, "-c", code + "\nsys.exit(reproduce.script())", "first", *arguments]
+        quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(words, env=os.environ | places | {"PYTHONPATH": paths}, **quiet)
+
+    return start
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+CHANGED = """
+child = "import os, pathlib, shutil, sys, time; here = pathlib.Path(sys.argv[1]); "
+child += "(here / 'started').write_text(str(os.getpid())); "
+child += "time.sleep(0.2); shutil.copytree(here / 'new', sys.argv[2], dirs_exist_ok=True); time.sleep(0.2)"
+results_dir = lambda options: options[options.index("results_dir") + 1]
+reproduce.Run.command = lambda run, *options: [sys.executable, "-c", child, str(reproduce.RESULTS), results_dir(options)]
+"""  # instead of a notebook: says that it runs, copies a record after a while, ends after another
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_stopped_at_any_moment_nothing_is_lost_or_left(start, made_up, tmp_path, how):
+    """The old record stays until the new one is there, and the run ends with the script."""
+    old, new = made_up(width=99), made_up()
+    new.save(tmp_path / "new", "first")
+    started, kept = tmp_path / "started", tmp_path / "synthetic" / "first-seed3.json"
+    for moment in (random.Random(int(how)).uniform(0, 0.5) for _ in range(3)):
+        kept.unlink(missing_ok=True)
+        old.save(tmp_path, "first")
+        script = start(CHANGED)
+        run = int(wait_for(lambda: started.exists() and started.read_text()))
+        time.sleep(moment)
+        script.send_signal(how)
+        script.wait(timeout=60)
+        wait_for(lambda run=run: not psutil.pid_exists(run), 10)
+        started.unlink()
+        assert list(kept.parent.iterdir()) == [kept]
+        assert load_record(kept) in (old, new)
+        assert how == signal.SIGKILL or not list((tmp_path / "temporary").iterdir())
+    assert start(CHANGED).wait(timeout=60) == 0
+    assert list(kept.parent.iterdir()) == [kept]
+    assert load_record(kept) == new
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
+def test_a_killed_script_takes_its_kernels_along(start, tmp_path):
+    script = start("import os; os.environ['PATH'] = os.path.dirname(sys.executable) + ':' + os.environ['PATH']")
+    family = psutil.Process(script.pid)
+
+    def kernel():
+        return [child for child in family.children(recursive=True) if "ipykernel" in " ".join(child.cmdline())]
+
+    wait_for(kernel)
+    children = family.children(recursive=True)
+    assert len(children) >= 2  # papermill and its kernel
+    script.kill()
+    script.wait()
+    assert not psutil.wait_procs(children, timeout=15)[1]
+    assert not list(tmp_path.rglob("*-seed*.json"))
