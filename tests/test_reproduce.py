@@ -3,10 +3,12 @@
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -178,32 +180,67 @@ def made_up(reproduce):
     return made_up
 
 
+SERVER = """
+import os, pathlib, sys, reproduce
+reproduce.RESULTS = pathlib.Path(sys.argv[1])
+del sys.argv[1:]
+exec(os.environ.get("CHANGES", ""))
+for line in sys.stdin:
+    if not (script := os.fork()):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1), os.dup2(nowhere, 2)
+        sys.exit(reproduce.script())
+    print(script, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(script, 0)[1]), flush=True)
+"""
+
+
+class Script:
+    """The script on a list and folder of its own, started again and again without importing torch each time."""
+
+    def __init__(self, root, folder, changes=""):
+        environment = {"PYTHONPATH": os.pathsep.join([str(root), str(root / "book")]), "CHANGES": changes}
+        environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        environment |= {"TMPDIR": str(folder / "temporary"), "JUPYTER_RUNTIME_DIR": str(folder / "run")}
+        (folder / "temporary").mkdir()
+        words = [sys.executable, "-c", SERVER, str(folder)]
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.server = subprocess.Popen(words, env=os.environ | environment, **pipes)
+
+    def start(self):
+        """Start it; returns its process id."""
+        print("go", file=self.server.stdin, flush=True)
+        return int(self.server.stdout.readline())
+
+    def wait(self):
+        """Its exit code."""
+        return int(self.server.stdout.readline())
+
+
 @pytest.fixture
-def start(reproduce, write, tmp_path):
-    """Start the script on a list and folder of its own, in a process of its own, with changes made to it first."""
-    write(LIST.replace("[3, 4]", "[3]"))
-    (tmp_path / "temporary").mkdir()
-    places = {"TMPDIR": str(tmp_path / "temporary"), "JUPYTER_RUNTIME_DIR": str(tmp_path / "run")}
-    paths = os.pathsep.join([str(reproduce.ROOT), str(reproduce.ROOT / "book")])
+def script(reproduce, write, tmp_path):
+    """Make a `Script` that runs only the row "first", with changes made to it."""
+    write(LIST[: LIST.index("- name: second")].replace("[3, 4]", "[3]"))
+    servers = []
 
-    def start(changes="", *arguments):
-        code = f"import pathlib, sys, reproduce\nreproduce.RESULTS = pathlib.Path({str(tmp_path)!r})\n{changes}"
-        words = [sys.executable, "-c", code + "\nsys.exit(reproduce.script())", "first", *arguments]
-        quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return subprocess.Popen(words, env=os.environ | places | {"PYTHONPATH": paths}, **quiet)
+    def script(changes=""):
+        servers.append(Script(reproduce.ROOT, tmp_path, changes))
+        return servers[-1]
 
-    return start
+    yield script
+    for each in servers:
+        each.server.communicate(timeout=60)
 
 
 def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(0.01)
     return value
 
 
-CHANGED = """
+CHANGES = """
 child = "import os, pathlib, shutil, sys, time; here = pathlib.Path(sys.argv[1]); "
 child += "(here / 'started').write_text(str(os.getpid())); "
 child += "time.sleep(0.2); shutil.copytree(here / 'new', sys.argv[2], dirs_exist_ok=True); time.sleep(0.2)"
@@ -213,35 +250,41 @@ reproduce.Run.command = lambda run, *options: [sys.executable, "-c", child, str(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_stopped_at_any_moment_nothing_is_lost_or_left(start, made_up, tmp_path, how):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
+def test_stopped_at_any_moment_nothing_is_lost_or_left(script, made_up, tmp_path):
     """The old record stays until the new one is there, and the run ends with the script."""
-    old, new = made_up(width=99), made_up()
+    old, new, changed = made_up(width=99), made_up(), script(CHANGES)
     new.save(tmp_path / "new", "first")
+    temporary = tmp_path / "temporary"
     started, kept = tmp_path / "started", tmp_path / "synthetic" / "first-seed3.json"
-    for moment in (random.Random(int(how)).uniform(0, 0.5) for _ in range(3)):
+    chance = random.Random(0)
+    for how in 5 * [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]:
         kept.unlink(missing_ok=True)
         old.save(tmp_path, "first")
-        script = start(CHANGED)
+        process = changed.start()
         run = int(wait_for(lambda: started.exists() and started.read_text()))
-        time.sleep(moment)
-        script.send_signal(how)
-        script.wait(timeout=60)
+        time.sleep(chance.uniform(0, 0.5))
+        with suppress(ProcessLookupError):  # it may have ended
+            os.kill(process, how)
+        changed.wait()
         wait_for(lambda run=run: not psutil.pid_exists(run), 10)
         started.unlink()
         assert list(kept.parent.iterdir()) == [kept]
         assert load_record(kept) in (old, new)
-        assert how == signal.SIGKILL or not list((tmp_path / "temporary").iterdir())
-    assert start(CHANGED).wait(timeout=60) == 0
+        assert how == signal.SIGKILL or not list(temporary.iterdir())
+        shutil.rmtree(temporary)  # a killed script cannot clean up what lies there
+        temporary.mkdir()
+    changed.start()
+    assert changed.wait() == 0
     assert list(kept.parent.iterdir()) == [kept]
     assert load_record(kept) == new
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
-def test_a_killed_script_takes_its_kernels_along(start, tmp_path):
-    script = start("import os; os.environ['PATH'] = os.path.dirname(sys.executable) + ':' + os.environ['PATH']")
-    family = psutil.Process(script.pid)
+def test_a_killed_script_takes_its_kernels_along(script, tmp_path):
+    process = script().start()
+    family = psutil.Process(process)
 
     def kernel():
         return [child for child in family.children(recursive=True) if "ipykernel" in " ".join(child.cmdline())]
@@ -249,7 +292,6 @@ def test_a_killed_script_takes_its_kernels_along(start, tmp_path):
     wait_for(kernel)
     children = family.children(recursive=True)
     assert len(children) >= 2  # papermill and its kernel
-    script.kill()
-    script.wait()
+    family.kill()
     assert not psutil.wait_procs(children, timeout=15)[1]
     assert not list(tmp_path.rglob("*-seed*.json"))
