@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit bench reproduce notebooks linkcheck clean
+.PHONY: help book test lint unit fuzz bench reproduce notebooks linkcheck clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ lint: $(INSTALLED) ## style and formatting only
 
 unit: $(INSTALLED) ## the quick tests only: no notebooks, no book, no browser
 	$(BIN)/python -m pytest -m "not slow and not browser"
+
+fuzz: $(INSTALLED) ## read 100,000 damaged files of every kind (make fuzz CASES=1000 for fewer)
+	$(BIN)/python tests/fuzz/run.py --cases $(or $(CASES),100000) --seed $(or $(SEED),0)
 
 bench: $(INSTALLED) ## speed and memory, as ratios measured in one run
 	$(BIN)/python benchmarks/bench.py

@@ -13,8 +13,8 @@
 #
 # **What you will learn**
 #
-# - what a pose is here: joints, bones, sides, metres;
-# - how a camera turns a 3D point into a pixel: rotate and move, divide by depth, bend through the lens, scale;
+# - what a pose is in this book: joints, bones, sides, metres;
+# - how a camera turns a 3D point into a pixel: rotate and translate, divide by depth, bend through the lens, scale;
 # - why one picture cannot tell how far away a person is, and why a second picture can.
 #
 # **What you need**
@@ -22,7 +22,7 @@
 # | You should know | because | if not |
 # | --- | --- | --- |
 # | arrays and indexing in Python | poses are arrays | the [NumPy beginner's guide](https://numpy.org/doc/stable/user/absolute_beginners.html) |
-# | rotation matrices | cameras are turned | any first course in linear algebra |
+# | rotation matrices | every camera has one | any first course in linear algebra |
 #
 # **Time.** 15 minutes to read, seconds to run.
 
@@ -35,9 +35,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -61,37 +59,33 @@ seconds = 2.0  # length of the animation
 # %% [markdown]
 # ## A pose is a handful of points
 #
-# The book brings its own small dataset of synthetic people, so that every page runs without a download.
-# They live in the room of a real one, HumanEva-I {cite}`sigal2010humaneva`, and are seen by its three real cameras.
+# The book comes with a small dataset of synthetic people, so that every page runs without a download.
+# They move in the room where a real dataset, HumanEva-I {cite}`sigal2010humaneva`, was recorded, and its three real cameras see them.
 
 # %%
-dataset = load_dataset(
-    "synthetic", "test", subjects=(subject,), actions=(action,)
-)
+dataset = load_dataset("synthetic", "test", subjects=(subject,), actions=(action,))
 skeleton = dataset.skeleton
 pose = dataset.poses_world[frame]
 pose.shape
 
 # %% [markdown]
-# Fifteen joints, three coordinates each, in metres.
-# A `Skeleton` knows their names and which joint hangs on which.
+# Fifteen joints with three coordinates each, in metres.
+# A `Skeleton` knows the names of the joints and how the bones connect them.
 
 # %%
-[
-    f"{skeleton.joints[child]} hangs on {skeleton.joints[parent]}"
-    for parent, child in skeleton.bones[:5]
-]
+joints = skeleton.joints
+[f"{joints[parent]} – {joints[child]}" for parent, child in skeleton.bones[:5]]
 
 # %% [markdown]
 # Drag the figure to walk around the person.
-# Left is always blue and right is always orange in this book, and one square of the floor is half a metre.
+# Throughout the book left is blue and right is orange, and one square of the floor is half a metre wide.
 
 # %%
 pose_figure(pose, skeleton, f"{subject}, {action.lower()}")
 
 # %% [markdown]
 # Joint 0, the pelvis, is the **root**: it stands for where the person is.
-# The other joints say how the person holds themselves around it.
+# The other joints, taken relative to it, say how the person is holding themselves.
 
 # %%
 root = pose[0]
@@ -99,8 +93,8 @@ relative = pose - root
 relative[skeleton.index("head")]
 
 # %% [markdown]
-# The **world frame** of these numbers has its z axis up and its origin on the floor in the middle of the room.
-# So the head is above the pelvis, and no joint is below the floor.
+# These numbers are **world coordinates**: the z axis points up, and the origin lies on the floor in the middle of the room.
+# The head should therefore be above the pelvis, and no joint below the floor.
 
 # %%
 assert relative[skeleton.index("head"), 2] > 0.5
@@ -109,15 +103,15 @@ assert (pose[:, 2] > 0).all()
 # %% [markdown]
 # ## A camera has a place and a direction
 #
-# Three cameras watch. Here they are, with what each of them sees.
+# Three cameras are watching. Here they are, together with what each of them sees.
 
 # %%
 cameras = dataset.cameras[0]  # those of the first clip
 scene_figure(pose, cameras, dataset.view_names, skeleton)
 
 # %% [markdown]
-# Every camera has a frame of its own: x to the right, y down, z forward, along its line of sight.
-# The rotation $R$ and the translation $t$ take a world point into it:
+# Every camera has coordinates of its own: x to the right, y down, and z forward along its line of sight.
+# The rotation $R$ and the translation $t$ take a point from world coordinates to camera coordinates:
 #
 # $$
 # x_{\text{camera}} = R \, x_{\text{world}} + t .
@@ -125,20 +119,19 @@ scene_figure(pose, cameras, dataset.view_names, skeleton)
 #
 # Together they are the camera's **extrinsics**. In code, for one camera:
 
+
 # %%
-C1 = cameras[0]
-
-
 def world_to_camera(points, R, t):
     return points @ R.T + t
 
 
+C1 = cameras[0]
 in_C1 = world_to_camera(pose, C1.R_world_to_camera, C1.t_world_to_camera)
 in_C1[0]
 
 # %% [markdown]
 # The third number is the **depth**: how many metres in front of the camera the pelvis is.
-# `posekit` has the same function, for any number of cameras at once.
+# `posekit` has the same function for any number of cameras at once.
 
 # %%
 in_all = cameras.world_to_camera(pose)
@@ -146,19 +139,19 @@ torch.testing.assert_close(in_all[0], in_C1)
 in_all.shape
 
 # %% [markdown]
-# The axes are `(views, joints, xyz)`. The book's order is always `(frames, views, joints, xyz)`.
+# The axes are `(views, joints, xyz)`, part of the order that the whole book uses: `(frames, views, joints, xyz)`.
 #
 # ## Projection, step by step
 #
 # **Divide by depth.** A pinhole camera sees a point in the direction $(x / z, y / z)$.
-# That is all of perspective: twice as far is half as large.
+# That is all there is to perspective: what is twice as far away looks half as large.
 
 # %%
 rays = in_C1[:, :2] / in_C1[:, 2:]
 rays[0]
 
 # %% [markdown]
-# **Bend through the lens.** A real lens moves points a little, more so near the edge of the image.
+# **Bend through the lens.** A real lens moves points a little, and more so towards the edge of the image.
 # The usual model {cite}`brown1971close` has a radial part ($k_1, k_2, k_3$) and a tangential part ($p_1, p_2$);
 # with $r^2 = x^2 + y^2$,
 #
@@ -181,6 +174,10 @@ def bend(rays, radial, tangential):
     return torch.stack([bent_x, bent_y], dim=-1)
 
 
+# %% [markdown]
+# It equals posekit's `distort`.
+
+# %%
 bent = bend(rays, C1.radial, C1.tangential)
 torch.testing.assert_close(bent, distort(rays, C1.radial, C1.tangential))
 
@@ -192,8 +189,8 @@ shift_px = ((bent - rays) * C1.focal_px).norm(dim=-1)
 f"the lens moves a joint by {shift_px.min():.1f} to {shift_px.max():.1f} pixels"
 
 # %% [markdown]
-# **Scale to pixels.** The focal lengths $f_x, f_y$ say how many pixels a unit of direction is,
-# and the principal point $c_x, c_y$ where the line of sight meets the image.
+# **Scale to pixels.** The focal lengths $f_x, f_y$ say how many pixels one unit of direction covers,
+# and the principal point $c_x, c_y$ is where the line of sight meets the image.
 # These and the lens are the camera's **intrinsics**.
 
 # %%
@@ -202,59 +199,49 @@ torch.testing.assert_close(pixels, C1.camera_to_pixels(in_C1))
 pixels[0]
 
 # %% [markdown]
-# These are the pixels that the dataset holds for this moment and this camera:
+# They are exactly the pixels that the dataset holds for this moment and this camera:
 
 # %%
 torch.testing.assert_close(pixels, dataset.pixels[frame, 0])
 
 # %% [markdown]
 # **Scale for the network.** A network should not depend on how many pixels an image has.
-# It sees **screen coordinates**: x from −1 to 1 over the image's width, y on the same scale.
+# It sees **screen coordinates** instead: x runs from −1 to 1 over the width of the image, and y has the same scale.
 
 # %%
 width, height = C1.image_size_px
-screen = torch.stack(
-    [2 * pixels[:, 0] / width - 1, (2 * pixels[:, 1] - height) / width],
-    dim=-1,
-)
+x, y = pixels.unbind(-1)
+screen = torch.stack([2 * x / width - 1, (2 * y - height) / width], dim=-1)
 torch.testing.assert_close(screen, C1.pixels_to_screen(pixels))
 screen[0]
 
 # %% [markdown]
-# All four steps in one call, for all cameras:
+# All of this in one call, for all cameras:
 
 # %%
-views_figure(
-    cameras.world_to_pixels(pose), cameras, dataset.view_names, skeleton
-)
+views_figure(cameras.world_to_pixels(pose), cameras, dataset.view_names, skeleton)
 
 # %% [markdown]
 # ## One picture cannot tell depth
 #
-# Now the question of this book: can we go back from the pixels to the pose?
-# Make the person one fifth larger and move them one fifth further from camera C1.
+# Now to the question of this book: can we go back from the pixels to the pose?
+# Make the person one fifth larger, and move them one fifth further away from camera C1.
 
 # %%
-giant_in_C1 = 1.2 * in_C1
-giant = C1.camera_to_world(giant_in_C1)
-views_figure(
-    cameras.world_to_pixels(giant), cameras, dataset.view_names, skeleton
-)
+giant = C1.camera_to_world(1.2 * in_C1)
+views_figure(cameras.world_to_pixels(giant), cameras, dataset.view_names, skeleton)
 
 # %% [markdown]
-# Camera C1 sees exactly what it saw before: size and distance cancel in the division by depth.
-# The other two cameras see someone else, somewhere else.
+# Camera C1 sees exactly what it saw before, for size and distance cancel in the division by depth.
+# The other two cameras see somebody else, somewhere else.
 
 # %%
-moved_px = (
-    (cameras.world_to_pixels(giant) - cameras.world_to_pixels(pose))
-    .norm(dim=-1)
-    .mean(dim=-1)
-)
-{
-    name: f"{pixels:.1f} px"
-    for name, pixels in zip(dataset.view_names, moved_px.tolist())
-}
+moved_px = cameras.world_to_pixels(giant) - cameras.world_to_pixels(pose)
+moved_px = moved_px.norm(dim=-1).mean(dim=-1)
+{name: f"{px:.1f} px" for name, px in zip(dataset.view_names, moved_px.tolist())}
+
+# %% [markdown]
+# For C1 the difference is nothing but rounding, and for the others it is large:
 
 # %%
 assert moved_px[0] < 0.01
@@ -262,27 +249,25 @@ assert (moved_px[1:] > 10).all()
 
 # %% [markdown]
 # This is the whole idea of learning without labels.
-# Somebody who guesses a 3D pose from C1's picture can be checked by C2 and C3, and no one has to know the true pose.
+# Whoever guesses a 3D pose from C1's picture can be checked by C2 and C3, and nobody has to know the true pose.
 #
 # ## The same, moving
+#
+# Here is the beginning of the clip as an animation.
 
 # %%
 clip = dataset.clips[0]
 stop = min(clip.start + int(seconds * dataset.frame_rate), clip.stop)
-scene_figure(
-    dataset.poses_world[clip.start : stop],
-    cameras,
-    dataset.view_names,
-    skeleton,
-    frame_rate=dataset.frame_rate,
-)
+moving = dataset.poses_world[clip.start : stop]
+rate = dataset.frame_rate
+scene_figure(moving, cameras, dataset.view_names, skeleton, frame_rate=rate)
 
 # %% [markdown]
 # ## What we saw
 #
-# - A pose is fifteen points in metres; the root says where, the others how.
-# - A camera rotates and moves, divides by depth, bends and scales; each step is a line of code and equals posekit's.
-# - Depth is lost in the division. A second camera has it.
+# - A pose is fifteen points in metres. The root says where the person is, the other joints say how they hold themselves.
+# - A camera rotates and translates, divides by depth, bends and scales; each step is a line or a few of code and equals posekit's.
+# - Depth is lost in the division. A second camera recovers it.
 #
 # ## Exercises
 #
@@ -293,31 +278,24 @@ scene_figure(
 places = cameras.centers_world
 distances = (places - pose[0]).norm(dim=-1)
 assert (distances > 2).all()
-[
-    f"{name}: {d:.2f} m away, {z:.2f} m high"
-    for name, d, z in zip(dataset.view_names, distances, places[:, 2])
-]
+measured = zip(dataset.view_names, distances, places[:, 2])
+[f"{name}: {d:.2f} m away, {z:.2f} m high" for name, d, z in measured]
 
 # %% [markdown]
 # **2.** The published code used another lens formula, Human3.6M's, for these cameras.
 # How many pixels does that cost? Load the dataset with `lens="human36m"` and project again.
 
 # %% tags=["hide-cell"]
-wrong = load_dataset(
-    "synthetic",
-    "test",
-    subjects=(subject,),
-    actions=(action,),
-    lens="human36m",
-).cameras[0]
-error_px = (wrong.world_to_pixels(pose) - cameras.world_to_pixels(pose)).norm(
-    dim=-1
-)
+wrong = load_dataset("synthetic", "test", subjects=(subject,), lens="human36m").cameras[
+    0
+]
+error_px = wrong.world_to_pixels(pose) - cameras.world_to_pixels(pose)
+error_px = error_px.norm(dim=-1)
 assert 0.05 < error_px.mean() < 2
-f"{error_px.mean():.2f} px in the mean, {error_px.max():.2f} px at most"
+f"{error_px.mean():.2f} px on average, {error_px.max():.2f} px at most"
 
 # %% [markdown]
-# **3.** Undo the projection: from C1's pixels and the true depths, get the 3D pose back.
+# **3.** Undo the projection: recover the 3D pose from C1's pixels and the true depths.
 # `Cameras.pixels_to_rays` gives the point at depth 1 on each pixel's ray.
 
 # %% tags=["hide-cell"]

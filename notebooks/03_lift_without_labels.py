@@ -9,12 +9,12 @@
 # %% [markdown]
 # # Learn to lift, without labels
 #
-# **What you will do.** Train the same network without ever showing it a 3D pose: only 2D poses, and where the cameras stood.
+# **What you will do.** Train the same network without ever showing it a 3D pose, only 2D poses and where the cameras stood.
 #
 # **What you will learn**
 #
 # - how several views check each other: rotate, project, compare;
-# - the label-free loss, in full, in a dozen lines;
+# - the label-free loss, written out in a dozen lines;
 # - what the published recipe leaves to luck, and what switching off dropout half way does.
 #
 # **What you need**
@@ -35,9 +35,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -49,11 +47,7 @@ import torch
 from IPython.display import Markdown
 
 from posekit.datasets import load_dataset
-from posekit.figures import (
-    comparison_figure,
-    curve_figure,
-    reprojection_figure,
-)
+from posekit.figures import comparison_figure, curve_figure, reprojection_figure
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, multiview_loss, reprojections
 from posekit.random import generator
@@ -63,18 +57,18 @@ from posekit.triangulation import triangulate
 from posekit.widgets import LiftExplorer
 
 # %% tags=["parameters"]
-width = 256  # hidden units a layer; the report's network has 1024
+width = 256  # hidden units per layer; the report's network has 1024
 epochs = 40  # passes over the training set
 switch_epochs = 20  # passes of each of the runs of the published recipe
 learning_rate = 0.001  # peak of the schedule
-batch_size = 128  # moments a step, each seen by three cameras
+batch_size = 128  # moments per step, each seen by three cameras
 seed = 0  # of weights and batch order
 
 # %% [markdown]
 # ## What training may see
 #
 # The samples are `Views`: 2D poses on each camera's screen, and the calibrated cameras.
-# There is no field that a 3D pose could hide in.
+# None of their fields could hold a 3D pose.
 
 # %%
 train = load_dataset("synthetic", "train")
@@ -87,62 +81,60 @@ list(views.__dataclass_fields__), views.screen.shape
 #
 # ![Three views of one moment are lifted by the same network to three 3D poses. Each is rotated, moved and projected into all three cameras: nine reprojections. In each camera they must agree with each other and with what it saw.](../book/images/procedure.svg)
 #
-# Let a lifter guess a 3D pose from camera C1's picture.
-# This one has been trained for a moment only, so its guesses are poor.
+# We begin with a lifter that has been trained for a single epoch, so that its guesses are poor.
 
 # %%
-source = generator(seed)
-beginner = FrameLifter(15, width, dropout=0.0, generator=source)
-fit(
-    beginner,
-    views,
-    label_free_loss,
-    epochs=1,
-    learning_rate=learning_rate,
-    generator=source,
-)
+rng = generator(seed)
+beginner = FrameLifter(15, width, dropout=0.0, generator=rng)
+one = dict(epochs=1, learning_rate=learning_rate)
+fit(beginner, views, label_free_loss, **one, generator=rng)
 moment = views[40]
-guesses = lift(
-    beginner, moment.screen
-)  # (3 views, 15 joints, xyz), each in its own camera's frame
 
 # %% [markdown]
-# **Rotate.** Take C1's guess out of C1's frame into the world, and from there into C2's frame.
+# From the three pictures of one moment it makes three guesses, each in the coordinates of its own camera:
+
+# %%
+guesses = lift(beginner, moment.screen)
+guesses.shape  # views, joints, xyz
+
+# %% [markdown]
+# **Rotate.** Take C1's guess from C1's coordinates to the world's, and from there to C2's.
 # **Project** it onto C2's screen.
 
 
 # %%
-def seen_from(pose, source_camera, target_camera):
-    world = source_camera.camera_to_world(pose)
-    return target_camera.world_to_screen(world)
+def seen_from(pose, own_camera, other_camera):
+    world = own_camera.camera_to_world(pose)
+    return other_camera.world_to_screen(world)
 
 
-C1, C2, C3 = moment.cameras[0], moment.cameras[1], moment.cameras[2]
+C1, C2 = moment.cameras[0], moment.cameras[1]
 from_C1_in_C2 = seen_from(guesses[0], C1, C2)
 
 # %% [markdown]
 # **Compare** it with what C2 really saw.
+# One screen unit is half the width of the image.
 
 # %%
 distance = (from_C1_in_C2 - moment.screen[1]).norm(dim=-1)
-f"off by {distance.mean():.3f} screen units in the mean (1 is half the image's width)"
+f"off by {distance.mean():.3f} screen units on average"
 
 # %% [markdown]
 # Three guesses, each seen by three cameras, make nine **reprojections**.
-# In colour: row by row the guess from C1, C2 and C3; column by column as C1, C2 and C3 see it. In grey: what they saw.
+# They are drawn in colour, with a row for each camera that guessed and a column for each camera that looks; in grey is what the cameras saw.
 
 # %%
 reprojection_figure(guesses, moment, train.view_names, train.skeleton)
 
 # %% [markdown]
 # A good lifter would cover the grey everywhere.
-# On the diagonal that is easy: one can match one's own picture with any depth.
+# On the diagonal that is easy, for any depth will match one's own picture.
 # Off the diagonal only the right depth will do.
 #
 # ## The loss
 #
 # Call $x_j$ the 2D pose seen by camera $j$, and $x_{ij}$ the guess from camera $i$ as camera $j$ sees it.
-# The report's loss {cite}`jain2022pose` asks two things: that $x_{ij}$ match $x_j$, and that all $x_{ij}$ in one picture match each other:
+# The report's loss {cite}`jain2022pose` asks for two things: each $x_{ij}$ should match $x_j$, and all $x_{ij}$ in one picture should match each other:
 #
 # $$
 # L = \sum_{i,j} \lVert x_{ij} - x_j \rVert + \sum_{i,k,j} \lVert x_{ij} - x_{kj} \rVert .
@@ -163,9 +155,8 @@ projected.shape  # moments, from view, to view, joints, xy
 
 # %%
 def written_out(projected, screen):
-    to_seen = (
-        (projected - screen[:, None]).norm(dim=-1).mean(dim=(0, 3))
-    )  # from view, to view
+    to_seen = (projected - screen[:, None]).norm(dim=-1)
+    to_seen = to_seen.mean(dim=(0, 3))  # from view, to view
     own = to_seen.diagonal().mean()
     cross = to_seen[~torch.eye(3, dtype=torch.bool)].mean()
     i, k = torch.triu_indices(3, 3, offset=1)
@@ -173,10 +164,12 @@ def written_out(projected, screen):
     return own, cross, consistency
 
 
+# %% [markdown]
+# It equals posekit's, term by term.
+
 # %%
-for ours, theirs in zip(
-    written_out(projected, batch.screen), multiview_loss(poses, batch)
-):
+terms = zip(written_out(projected, batch.screen), multiview_loss(poses, batch))
+for ours, theirs in terms:
     torch.testing.assert_close(ours, theirs)
 
 # %% [markdown]
@@ -185,40 +178,31 @@ for ours, theirs in zip(
 #
 # ## Training
 #
-# The loop is the one that trained with labels. Only the samples and the loss are others.
+# The loop is the one that trained with labels. Only the samples and the loss are different.
 
 # %%
-source = generator(seed)
-lifter = FrameLifter(15, width, dropout=0.0, generator=source)
-options = dict(
-    batch_size=batch_size, learning_rate=learning_rate, schedule="one_cycle"
-)
-curve = fit(
-    lifter,
-    views,
-    label_free_loss,
-    epochs=epochs,
-    **options,
-    generator=source,
-    test=test,
-    test_every=2,
-)
+options = dict(batch_size=batch_size, learning_rate=learning_rate)
+options |= dict(schedule="one_cycle")
+rng = generator(seed)
+lifter = FrameLifter(15, width, dropout=0.0, generator=rng)
+watch = dict(test=test, test_every=2, generator=rng)
+curve = fit(lifter, views, label_free_loss, epochs=epochs, **options, **watch)
+
+# %% [markdown]
+# How far are its poses from the true ones? The test set knows, and training never learns from it.
 
 # %%
-curve_figure(
-    {"test error": curve.measured()},
-    "epoch",
-    "report_mpjpe (mm)",
-    alt="The test error of label-free training in millimetres, falling over the epochs.",
-    log_y=True,
-)
+alt = "The test error of label-free training, in millimetres, falls over the epochs."
+curves = {"test error": curve.measured()}
+curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
+
+# %% [markdown]
+# At the end it has these errors:
 
 # %%
 result = evaluate(lifter, test)
 assert result.metrics_mm["report_mpjpe"] < min(150, curve.report_mpjpe_mm[1])
-rows = [
-    [f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items()
-]
+rows = [[f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items()]
 Markdown(table(["metric", "mm, synthetic test clips"], rows))
 
 # %% [markdown]
@@ -226,135 +210,154 @@ Markdown(table(["metric", "mm, synthetic test clips"], rows))
 # Here is what it makes of the same moment now:
 
 # %%
-reprojection_figure(
-    lift(lifter, moment.screen), moment, train.view_names, train.skeleton
-)
+guesses = lift(lifter, moment.screen)
+reprojection_figure(guesses, moment, train.view_names, train.skeleton)
 
 # %% [markdown]
-# And here is a test clip, seen by one camera at a time, over the truth.
+# Next, a test clip. Lift it from one camera at a time,
 
 # %%
 clip = test.clips[1]
 frames = slice(clip.start, clip.start + 90)
-lifted = test.frame_cameras[frames].camera_to_world(
-    lift(lifter, test.screen()[frames])
-)
-by_view = {
-    f"lifted from {name}": lifted[:, view]
-    for view, name in enumerate(test.view_names)
-}
-comparison_figure(
-    test.poses_world[frames],
-    by_view,
-    test.skeleton,
-    frame_rate=test.frame_rate,
-)
+in_camera = lift(lifter, test.screen()[frames])
+lifted = test.frame_cameras[frames].camera_to_world(in_camera)
+
+# %% [markdown]
+# and draw what comes out, with the true pose in grey.
+
+# %%
+true, rate = test.poses_world[frames], test.frame_rate
+names = enumerate(test.view_names)
+by_view = {f"lifted from {name}": lifted[:, view] for view, name in names}
+comparison_figure(by_view, true, test.skeleton, frame_rate=rate)
 
 # %% [markdown]
 # ## Is it really label-free?
 #
-# A proof is cheap. Destroy all labels, train again, and compare the weights, bit by bit.
+# A proof is cheap. Destroy all labels, train again, and compare the weights bit by bit.
 
 
 # %%
 def one_epoch(dataset):
-    source = generator(seed)
-    lifter = FrameLifter(15, 32, dropout=0.2, generator=source)
-    fit(lifter, dataset.views(), label_free_loss, epochs=1, generator=source)
+    rng = generator(seed)
+    lifter = FrameLifter(15, 32, dropout=0.2, generator=rng)
+    fit(lifter, dataset.views(), label_free_loss, epochs=1, generator=rng)
     return lifter.state_dict().values()
 
 
-blind = replace(
-    train, poses_world=torch.full_like(train.poses_world, torch.nan)
-)
-assert all(
-    torch.equal(a, b) for a, b in zip(one_epoch(train), one_epoch(blind))
-)
+# %% [markdown]
+# Every label of the copy is NaN, and yet the weights after an epoch are the same:
+
+# %%
+no_labels = torch.full_like(train.poses_world, torch.nan)
+blind = replace(train, poses_world=no_labels)
+weights = zip(one_epoch(train), one_epoch(blind))
+assert all(torch.equal(a, b) for a, b in weights)
 
 # %% [markdown]
 # ## What is left to luck
 #
-# Our network has a root whose depth is positive by construction. The published one gives the root's place as it comes.
-# Untrained, it puts some people in front of the camera and some behind it. How many is up to the seed.
+# The depth of our network's root is positive by construction. The published network gives the position of the root without any constraint.
 
 
 # %%
 def published_lifter(seed, width, dropout=0.5):
     """An untrained lifter, and the generator it was drawn from."""
-    source = generator(seed)
-    options = dict(dropout=dropout, root="free", generator=source)
-    return FrameLifter(15, width, **options), source
+    rng = generator(seed)
+    options = dict(dropout=dropout, root="free", generator=rng)
+    return FrameLifter(15, width, **options), rng
 
-
-def behind_at_first(seed, width):
-    lifter, source = published_lifter(seed, width)
-    return share_behind(lifter, views.screen[::20], source)
-
-
-shares = torch.tensor([behind_at_first(k, width) for k in range(40)])
-lucky, unlucky = shares.argmin().item(), shares.argmax().item()
-f"people behind the camera: {shares[lucky]:.0%} with seed {lucky}, {shares[unlucky]:.0%} with seed {unlucky}"
 
 # %% [markdown]
-# Train from both, otherwise as published: with dropout (the next section is about that),
-# with $x / z$ and $y / z$ clamped to $[-1, 1]$ so that nothing explodes near the camera's plane, and with a constant learning rate.
+# Untrained, it puts some people in front of the camera and some behind it. How many depends on the seed.
+
+
+# %%
+def behind_at_first(seed, width):
+    lifter, rng = published_lifter(seed, width)
+    return share_behind(lifter, views.screen[::20], rng)
+
+
+# %% [markdown]
+# Of forty seeds, pick the two with the fewest and the most people behind the camera:
+
+# %%
+shares = torch.tensor([behind_at_first(k, width) for k in range(40)])
+lucky, unlucky = shares.argmin().item(), shares.argmax().item()
+start = {seed: f"{shares[seed]:.0%} with seed {seed}" for seed in (lucky, unlucky)}
+f"people behind the camera: {start[lucky]}, {start[unlucky]}"
+
+# %% [markdown]
+# We train from both seeds, otherwise as published: with dropout (the next section is about that),
+# with $x / z$ and $y / z$ clamped to $[-1, 1]$ so that nothing explodes near the plane of the camera, and with a constant learning rate.
 
 
 # %%
 def published_run(seed, dropout, switch):
-    lifter, source = published_lifter(seed, width, dropout)
+    lifter, rng = published_lifter(seed, width, dropout)
     loss = partial(label_free_loss, clamp=1.0)
-    settings = dict(epochs=switch_epochs, switch=switch, generator=source)
-    return lifter, fit(
-        lifter, views, loss, **settings, test=test, test_every=2
-    )
+    settings = dict(epochs=switch_epochs, switch=switch, generator=rng)
+    return lifter, fit(lifter, views, loss, **settings, test=test, test_every=2)
 
 
+# %% [markdown]
+# The same recipe, from either seed:
+
+# %%
 _, lucky_curve = published_run(lucky, 0.5, "both")
 lost_lifter, unlucky_curve = published_run(unlucky, 0.5, "both")
-curve_figure(
-    {
-        f"seed {lucky}": lucky_curve.measured(),
-        f"seed {unlucky}": unlucky_curve.measured(),
-    },
-    "epoch",
-    "report_mpjpe (mm)",
-    alt="Test error of two runs of the published recipe over the epochs. From the lucky seed it falls; from the unlucky one it stays ten times as high.",
-    log_y=True,
+
+# %% [markdown]
+# The two runs differ in nothing but the seed:
+
+# %%
+curves = {f"seed {lucky}": lucky_curve, f"seed {unlucky}": unlucky_curve}
+curves = {name: curve.measured() for name, curve in curves.items()}
+alt = (
+    "Test error of two runs of the published recipe over the epochs. From the lucky "
+    "seed it falls; from the unlucky one it stays ten times as high."
 )
+curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
 
 # %% [markdown]
 # Where has the second network put everybody?
 
 # %%
-depth = lift(lost_lifter, test.screen())[..., 0, 2]
-true_depth = test.poses_camera()[..., 0, 2]
-assert depth.median() < 0 < true_depth.median()
-f"median depth of the people: {depth.median():.1f} m; in truth {true_depth.median():.1f} m"
+depth = lift(lost_lifter, test.screen())[..., 0, 2].median()
+true_depth = test.poses_camera()[..., 0, 2].median()
+assert depth < 0 < true_depth
+f"median depth of the people: {depth:.1f} m; in truth {true_depth:.1f} m"
 
 # %% [markdown]
-# Behind the camera, close to it. There they explain its picture as well as the real people do:
-# $x / z$ does not change when a person is scaled, and the scale may be small, and may be negative.
-# The other cameras see that it is wrong. But the way to the front leads through the camera,
+# Behind the camera, and close to it. There they explain its picture as well as the real people do:
+# $x / z$ does not change when a person is scaled, and the scale may be small, or even negative.
+# The other cameras see that something is wrong. But the way to the front leads through the camera,
 # where $x / z$ explodes, and the clamp that stops it from exploding has no gradient.
 # posekit's default avoids all this: the depth is positive by construction, and nothing is clamped.
 #
-# These are the recorded runs of the published recipe on HumanEva-I.
-# Beside each stands where its untrained network puts the embedded people:
+# We recorded several runs of the published recipe on HumanEva-I.
+# For each of them, this is where its untrained network puts the embedded people:
 
 # %%
 runs = recorded()
-records = by_seed(
-    runs["humaneva/label_free-published"]
-    + runs["humaneva/label_free-published-behind"]
-)
+rows = ("label_free-published", "label_free-published-behind")
+records = by_seed([record for row in rows for record in runs[f"humaneva/{row}"]])
 starts = {seed: behind_at_first(seed, 1024) for seed in records}
-rows = [
-    [seed, f"{share:.0%}", f"{records[seed].metrics_mm['report_mpjpe']:.1f}"]
-    for seed, share in sorted(starts.items(), key=lambda start: start[1])
-]
+
+# %% [markdown]
+# And this is how far the same run ended from the truth:
+
+# %%
+ends = {seed: record.metrics_mm["report_mpjpe"] for seed, record in records.items()}
+order = sorted(starts, key=starts.get)
+rows = [[seed, f"{starts[seed]:.0%}", f"{ends[seed]:.1f}"] for seed in order]
 published = report_table("humaneva")["label_free, dropout 0.5->0.0"]
 rows.append(["the report's Table 1", "?", published])
+
+# %% [markdown]
+# In one table:
+
+# %%
 header = [
     "seed of the published recipe, width 1024",
     "behind before training",
@@ -363,41 +366,44 @@ header = [
 Markdown(table(header, rows))
 
 # %% [markdown]
-# Where most start in front, the others follow. Where nearly all start behind, they stay there.
-# One seed alone, as in the report, cannot show it. [](../book/what_we_found) has more seeds.
+# Where most people start in front, the others follow. Where nearly all start behind, they stay there.
+# A single seed, as in the report, cannot show this. [](../book/what_we_found) has more of them.
 #
 # ## The dropout switch
 #
 # The report trains with dropout 0.5 for the first half of the epochs, then puts the network in *eval mode*:
-# dropout off, and the batch-norm statistics frozen.
-# It calls this "dropout 0.5 → 0.0". Its figure 4 shows the error drop at once at the switch.
-# Three runs from the lucky seed show it on our small set:
+# dropout is off, and the batch-norm statistics are frozen.
+# It calls this "dropout 0.5 → 0.0", and its figure 4 shows the error drop as soon as the switch is made.
+# Three runs from the lucky seed show the same on our small set:
 
 # %%
-switched = {
-    "0.0": published_run(lucky, 0.0, "none")[1],
-    "0.5": published_run(lucky, 0.5, "none")[1],
-    "0.5 → 0.0": lucky_curve,
+curves = {
+    "0.0": published_run(lucky, 0.0, "none")[1].measured(),
+    "0.5": published_run(lucky, 0.5, "none")[1].measured(),
+    "0.5 → 0.0": lucky_curve.measured(),
 }
-curve_figure(
-    {name: curve.measured() for name, curve in switched.items()},
-    "epoch",
-    "report_mpjpe (mm)",
-    alt="Test error over the epochs for three dropout settings; the curve of 0.5 to 0.0 drops right after half of the epochs.",
-    log_y=True,
+
+# %% [markdown]
+# The third of them is the run from before:
+
+# %%
+alt = (
+    "Test error over the epochs for three dropout settings; the curve of 0.5 to 0.0 "
+    "drops right after half of the epochs."
 )
+curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
 
 # %% [markdown]
 # Dropout blurs the guesses while it is on, and a loss made of distances pays for blur.
-# Switched off, the same weights guess better at once, and then learn on.
+# Once it is switched off, the same weights guess better immediately, and then learn on.
 #
 # ## With a live kernel
 #
-# In Binder, in Colab or in your own Jupyter the next cell has controls: choose clip, frame, view, method and 2D noise.
-# Whatever you change, the moment is lifted anew.
+# In Binder, in Colab or in your own Jupyter the last cell of this section has controls for clip, frame, view, method and 2D noise,
+# and lifts the moment anew whenever you change one of them.
 # On a page without a kernel it is the figure of one moment.
 #
-# One of the methods is no network. It triangulates: it looks for the point where the rays of all three cameras meet.
+# One of the methods is not a network. It triangulates: it looks for the point where the rays of all three cameras meet.
 
 
 # %%
@@ -407,6 +413,10 @@ def triangulated(dataset):
     return cameras.world_to_camera(points.float().unsqueeze(1))
 
 
+# %% [markdown]
+# The other two are our lifters, before and after training:
+
+# %%
 methods = {
     "label-free lifter": lifter,
     "after one epoch": beginner,
@@ -415,33 +425,27 @@ methods = {
 LiftExplorer(test, methods)
 
 # %% [markdown]
-# Without noise the triangulated person is the true one: three calibrated views of exact 2D say it all.
+# Without noise the triangulated person is the true one: three calibrated views with exact 2D say it all.
 # Add some pixels of noise and compare again, view by view.
 # The lifter sees one view only, and needs no calibration.
 #
 # ## What we saw
 #
 # - Several calibrated views make a teacher: rotate, project, compare. No label is needed, and none is used.
-# - The loss is nine reprojections and three means; it equals posekit's.
+# - The loss is made of nine reprojections and three means; it equals posekit's.
 # - Whether the published recipe succeeds depends on where its untrained network happens to put people. A depth that is positive by construction does not leave that to luck.
-# - Eval mode in the second half helps at once, since dropout biases a geometric loss.
+# - Eval mode in the second half helps immediately, for dropout biases a geometric loss.
 #
 # ## Exercises
 #
 # **1.** Leave out the cross-view term. What remains, and is it enough? `label_free_loss` takes `terms`.
 
 # %% tags=["hide-cell"]
-source = generator(seed)
-alone = FrameLifter(15, width, dropout=0.0, generator=source)
 own_only = partial(label_free_loss, terms=("own",))
-fit(
-    alone,
-    views,
-    own_only,
-    epochs=max(1, epochs // 4),
-    **options,
-    generator=source,
-)
+quarter = options | dict(epochs=max(1, epochs // 4))
+rng = generator(seed)
+alone = FrameLifter(15, width, dropout=0.0, generator=rng)
+fit(alone, views, own_only, **quarter, generator=rng)
 own_mm = evaluate(alone, test).metrics_mm["report_mpjpe"]
 assert own_mm > result.metrics_mm["report_mpjpe"]
 f"own view alone: {own_mm:.0f} mm; it matches its own picture with any depth"
@@ -450,15 +454,9 @@ f"own view alone: {own_mm:.0f} mm; it matches its own picture with any depth"
 # **2.** Train with two of the three cameras. `MultiViewDataset.select_views` chooses.
 
 # %% tags=["hide-cell"]
-source = generator(seed)
-from_two = FrameLifter(15, width, dropout=0.0, generator=source)
 two = train.select_views(["C1", "C2"]).views()
-fit(
-    from_two,
-    two,
-    label_free_loss,
-    epochs=max(1, epochs // 4),
-    **options,
-    generator=source,
-)
-f"two cameras: {evaluate(from_two, test).metrics_mm['report_mpjpe']:.0f} mm on all three"
+rng = generator(seed)
+from_two = FrameLifter(15, width, dropout=0.0, generator=rng)
+fit(from_two, two, label_free_loss, **quarter, generator=rng)
+two_mm = evaluate(from_two, test).metrics_mm["report_mpjpe"]
+f"two cameras: {two_mm:.0f} mm on all three"

@@ -9,13 +9,13 @@
 # %% [markdown]
 # # Adapt at test time
 #
-# **What you will do.** Take the label-free lifter to new people, let it look at their 2D views, and watch its error fall.
+# **What you will do.** Take the label-free lifter to new clips, let it look at their 2D views, and watch its error fall.
 #
 # **What you will learn**
 #
 # - why a loss without labels can go on working after training;
 # - what adaptation needs that plain lifting does not;
-# - how to read a number that was measured on the data it was tuned on.
+# - how to read a number that was measured on the very data the model was tuned to.
 #
 # **What you need**
 #
@@ -34,9 +34,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -56,7 +54,7 @@ from posekit.training import adapt, evaluate, evaluate_poses, fit, lift
 from posekit.triangulation import triangulate
 
 # %% tags=["parameters"]
-width = 256  # hidden units a layer
+width = 256  # hidden units per layer
 epochs = 20  # passes of training over the training set
 adapt_epochs = 15  # passes of adaptation over the test set
 adapt_learning_rate = 0.0003  # of adaptation, constant
@@ -64,36 +62,29 @@ one_steps = 80  # steps of adaptation to a single moment
 seed = 0  # of weights and batch order
 
 # %% [markdown]
-# ## A lifter for strangers
+# ## The lifter to start from
 #
 # We train as in the last chapter, on three people.
-# The test clips show the same three doing the same things another time.
+# The test clips show the same three, doing the same things at another time.
 
 # %%
 train = load_dataset("synthetic", "train")
 test = load_dataset("synthetic", "test")
-source = generator(seed)
-lifter = FrameLifter(15, width, dropout=0.0, generator=source)
-fit(
-    lifter,
-    train.views(),
-    label_free_loss,
-    epochs=epochs,
-    learning_rate=1e-3,
-    schedule="one_cycle",
-    generator=source,
-)
-before = evaluate(lifter, test).metrics_mm
+rng = generator(seed)
+lifter = FrameLifter(15, width, dropout=0.0, generator=rng)
+options = dict(epochs=epochs, learning_rate=1e-3, schedule="one_cycle")
+fit(lifter, train.views(), label_free_loss, **options, generator=rng)
+before = evaluate(lifter, test).metrics_mm["report_mpjpe"]
 
 # %% [markdown]
 # ## Keep training, on the test
 #
 # The label-free loss asks for 2D poses and calibrated cameras, and for nothing else.
-# If the test has those too, training can go on there.
+# Where the test has both, training can go on.
 # The report calls this **test-time adaptation** {cite}`jain2022pose`:
-# a small learning rate, the lifter in eval mode throughout, every frame of the test set seen again and again.
+# a small learning rate, the lifter in eval mode throughout, and every frame of the test set seen again and again.
 #
-# `adapt` is `fit` on a copy. That is all of it:
+# `adapt` is `fit` applied to a copy. This is all there is to it:
 #
 # ```python
 # adapted = copy.deepcopy(lifter)
@@ -101,142 +92,135 @@ before = evaluate(lifter, test).metrics_mm
 # ```
 
 # %%
-weights = {name: w.clone() for name, w in lifter.state_dict().items()}
-adapted, curve = adapt(
-    lifter,
-    test.views(),
-    label_free_loss,
-    epochs=adapt_epochs,
-    learning_rate=adapt_learning_rate,
-    generator=generator(seed),
-    test=test,
-)
-after = evaluate(adapted, test).metrics_mm
+weights = {name: weight.clone() for name, weight in lifter.state_dict().items()}
+settings = dict(epochs=adapt_epochs, learning_rate=adapt_learning_rate)
+settings |= dict(generator=generator(seed), test=test)
+adapted, curve = adapt(lifter, test.views(), label_free_loss, **settings)
+after = evaluate(adapted, test).metrics_mm["report_mpjpe"]
 
 # %% [markdown]
-# The model we started from is untouched. We can use it again for other people.
+# The model we started from is untouched, so that we can use it again for other people.
 
 # %%
 for name, weight in lifter.state_dict().items():
     assert torch.equal(weight, weights[name])
 
+# %% [markdown]
+# The copy gets better with every epoch:
+
 # %%
-curve_figure(
-    {
-        "adapted": (
-            [0, *curve.epoch],
-            [before["report_mpjpe"], *curve.report_mpjpe_mm],
-        )
-    },
-    "epoch of adaptation",
-    "report_mpjpe (mm)",
-    alt="The error on the test clips falls with every epoch of adaptation to them.",
-    log_y=True,
-)
+curves = {"adapted": ([0, *curve.epoch], [before, *curve.report_mpjpe_mm])}
+alt = "The error on the test clips falls with every epoch of adaptation to them."
+axes = "epoch of adaptation", "report_mpjpe (mm)"
+curve_figure(curves, *axes, alt=alt, log_y=True)
 
 # %% [markdown]
 # ## What it cost
 #
 # Compare what each way of lifting was given.
-# Plain lifting has one camera's picture and knows nothing of where the camera stands.
-# Adaptation has three pictures of every moment, and the three cameras' calibration.
+# Plain lifting has one camera's picture and does not know where the camera stands.
+# Adaptation has three pictures of every moment, and the calibration of all three cameras.
 #
 # With the same inputs one can also do geometry: [triangulation](06_triangulation) needs no network and no training.
 
 # %%
 points = triangulate(test.pixels, test.frame_cameras).points
 in_view = test.frame_cameras.world_to_camera(points.float().unsqueeze(1))
-geometry = evaluate_poses(in_view, test).metrics_mm
-assert (
-    geometry["report_mpjpe"] < after["report_mpjpe"] < before["report_mpjpe"]
-)
+geometry = evaluate_poses(in_view, test).metrics_mm["report_mpjpe"]
+assert geometry < after < before
+
+# %% [markdown]
+# Here are all three, with what they need:
+
+# %%
 rows = [
-    ["label-free", "1 view", f"{before['report_mpjpe']:.2f}"],
-    ["+ adaptation", "3 calibrated views", f"{after['report_mpjpe']:.2f}"],
-    [
-        "triangulation",
-        "3 calibrated views",
-        f"{geometry['report_mpjpe']:.2f}",
-    ],
+    ["label-free", "1 view", f"{before:.2f}"],
+    ["+ adaptation", "3 calibrated views", f"{after:.2f}"],
+    ["triangulation", "3 calibrated views", f"{geometry:.2f}"],
 ]
 Markdown(table(["method", "needs at test", "mm, synthetic test clips"], rows))
 
 # %% [markdown]
-# So the fair comparison for adaptation is triangulation, and with exact 2D poses triangulation wins.
-# Adaptation *is* triangulation, carried out slowly, by a network that has to stay a function of one view.
+# The fair comparison for adaptation is therefore triangulation, and with exact 2D poses triangulation wins.
+# Adaptation *is* triangulation, carried out slowly, by a network that has to remain a function of one view.
 # It can win where that restraint helps: with few views and noisy 2D poses. [](07_results) shows where.
 #
 # ## On HumanEva-I
 #
-# The recorded runs, as published and with our settings, next to the report's Table 1:
+# These are the recorded runs, as published and with our settings, next to the report's Table 1:
 
 # %%
 runs = recorded()
 theirs = report_table("humaneva")
-rows = []
-for words, published, plain, tuned in (
-    ("as published", True, "label_free-published", "adaptation-published"),
-    ("ours", False, "label_free-ours", "adaptation-ours"),
-):
-    for method, row, printed in (
-        ("label-free", plain, theirs["label_free, dropout 0.5->0.0"]),
-        ("+ adaptation", tuned, theirs["adaptation"]),
-    ):
-        records = runs[f"humaneva/{row}"]
-        seeds = len(records)
-        rows.append(
-            [
-                method,
-                words,
-                seeds,
-                in_words(records),
-                printed if published else "–",
-            ]
-        )
-header = [
-    "HumanEva-I",
-    "settings",
-    "seeds",
-    "`report_mpjpe`, mm",
-    "Table 1, mm",
+label_free, adaptation = theirs["label_free, dropout 0.5->0.0"], theirs["adaptation"]
+
+
+# %% [markdown]
+# A line of the table names the method and gives the mean over the seeds:
+
+
+# %%
+def line(method, settings, row, printed):
+    records = runs[f"humaneva/{row}"]
+    return [method, settings, len(records), in_words(records), printed]
+
+
+# %% [markdown]
+# The report has numbers for the published settings only:
+
+# %%
+rows = [
+    line("label-free", "as published", "label_free-published", label_free),
+    line("+ adaptation", "as published", "adaptation-published", adaptation),
+    line("label-free", "ours", "label_free-ours", "–"),
+    line("+ adaptation", "ours", "adaptation-ours", "–"),
 ]
+header = ["HumanEva-I", "settings", "seeds", "`report_mpjpe`, mm", "Table 1, mm"]
 Markdown(table(header, rows))
 
 # %% [markdown]
-# The table's number is real, but it does not mean "a lifter with this error".
-# It is the error on the very frames that were adapted to, with views and calibration that a lifter does without.
+# The number in the report's table is real, but it does not mean "a lifter with this error".
+# It is the error on the very frames that were adapted to, with views and a calibration that a lifter does without.
 #
 # ## Does it learn people, or these frames?
 #
-# Adapt to one clip of each person and measure on the clips left out.
+# Adapt to the clips in which people walk and jog, then measure on the boxing clips left out.
 
 # %%
-boxing = [clip for clip in test.clips if clip.action == "Box"]
 moving = [clip for clip in test.clips if clip.action != "Box"]
+boxing = [clip for clip in test.clips if clip.action == "Box"]
 seen, held_out = test.select_clips(moving), test.select_clips(boxing)
 
 
+# %% [markdown]
+# We adapt in the same way as above,
+
+
+# %%
 def adapted_to(views, epochs=adapt_epochs, loss=label_free_loss):
     """A copy of the lifter, adapted as above."""
     settings = dict(epochs=epochs, learning_rate=adapt_learning_rate)
-    return adapt(lifter, views, loss, **settings, generator=generator(seed))[
-        0
-    ]
+    return adapt(lifter, views, loss, **settings, generator=generator(seed))[0]
 
 
-elsewhere = adapted_to(seen.views())
+# %% [markdown]
+# and measure before and after:
+
 
 # %%
-rows = []
-for words, part in {
-    "walk and jog, adapted to": seen,
-    "box, held out": held_out,
-}.items():
-    mm = [
-        evaluate(m, part).metrics_mm["report_mpjpe"]
-        for m in (lifter, elsewhere)
-    ]
-    rows.append([words, *(f"{value:.1f}" for value in mm)])
+def errors_mm(adapted, data):
+    """Of the lifter before and after adaptation."""
+    return [evaluate(m, data).metrics_mm["report_mpjpe"] for m in (lifter, adapted)]
+
+
+# %% [markdown]
+# Before and after, on either part:
+
+# %%
+elsewhere = adapted_to(seen.views())
+parts = {"walk and jog, adapted to": seen, "box, held out": held_out}
+errors = {words: errors_mm(elsewhere, part) for words, part in parts.items()}
+rows = [[words, *(f"{mm:.1f}" for mm in pair)] for words, pair in errors.items()]
 Markdown(table(["synthetic test clips", "before, mm", "after, mm"], rows))
 
 # %% [markdown]
@@ -245,33 +229,36 @@ Markdown(table(["synthetic test clips", "before, mm", "after, mm"], rows))
 #
 # ## One moment only
 #
-# The report also adapts to a single example. All the frames are then one frame, seen three times.
+# The report also adapts to a single example. The whole test set is then one moment, seen by three cameras.
 
 # %%
 k = test.clips[1].start + 60
-one = adapted_to(test.views()[k : k + 1], epochs=one_steps)
 moment = slice(k, k + 1)
-to_world = test.frame_cameras[moment].camera_to_world
-lifted = {
-    name: to_world(lift(model, test.screen()[moment]))[0, 0]
-    for name, model in {"before": lifter, "after": one}.items()
-}
+one = adapted_to(test.views()[moment], epochs=one_steps)
+
+# %% [markdown]
+# Lift the moment from C1 with both lifters, and draw the true pose in grey:
 
 # %%
-comparison_figure(test.poses_world[k], lifted, test.skeleton)
+C1, screen = test.frame_cameras[k, 0], test.screen()[moment]
+models = {"before": lifter, "after": one}
+in_C1 = {name: lift(model, screen)[0, 0] for name, model in models.items()}
+lifted = {name: C1.camera_to_world(pose) for name, pose in in_C1.items()}
+comparison_figure(lifted, test.poses_world[k], test.skeleton)
+
+# %% [markdown]
+# In numbers:
 
 # %%
-errors = {
-    name: (pose - test.poses_world[k]).norm(dim=-1).mean().item() * 1000
-    for name, pose in lifted.items()
-}
+apart = {name: pose - test.poses_world[k] for name, pose in lifted.items()}
+errors = {name: 1000 * d.norm(dim=-1).mean().item() for name, d in apart.items()}
 assert errors["after"] < errors["before"]
 f"mean joint distance: {errors['before']:.0f} mm before, {errors['after']:.0f} mm after"
 
 # %% [markdown]
 # ## What we saw
 #
-# - A loss without labels works wherever there are views and calibrated cameras, at test as well.
+# - A loss without labels works wherever there are views and calibrated cameras, and so also at test time.
 # - Adaptation takes in the test frames themselves. Its error is not the error of a lifter on new frames.
 # - With the same inputs triangulation is more exact and takes no training.
 #
@@ -281,25 +268,16 @@ f"mean joint distance: {errors['before']:.0f} mm before, {errors['after']:.0f} m
 
 # %% tags=["hide-cell"]
 two, third = test.select_views(["C1", "C2"]), test.select_views(["C3"])
-from_two = adapted_to(two.views())
-mm = [
-    evaluate(m, third).metrics_mm["report_mpjpe"] for m in (lifter, from_two)
-]
-f"C3, never looked at: {mm[0]:.1f} mm before, {mm[1]:.1f} mm after"
+before_C3, after_C3 = errors_mm(adapted_to(two.views()), third)
+f"C3, never looked at: {before_C3:.1f} mm before, {after_C3:.1f} mm after"
 
 # %% [markdown]
 # **2.** What is left of the loss with one camera only?
 
 # %% tags=["hide-cell"]
+message = ""
 try:
-    adapt(
-        lifter,
-        third.views(),
-        label_free_loss,
-        epochs=1,
-        generator=generator(seed),
-    )
-    message = ""
+    adapted_to(third.views(), epochs=1)
 except ValueError as error:
     message = str(error)
 assert "two" in message
@@ -309,9 +287,6 @@ message
 # **3.** Adapt with the published clamp, `partial(label_free_loss, clamp=1.0)`. Where people stand in front of all cameras, does it change anything?
 
 # %% tags=["hide-cell"]
-clamped = adapted_to(
-    test.views(),
-    max(1, adapt_epochs // 4),
-    partial(label_free_loss, clamp=1.0),
-)
-f"with the clamp: {evaluate(clamped, test).metrics_mm['report_mpjpe']:.1f} mm"
+clamp = partial(label_free_loss, clamp=1.0)
+clamped = adapted_to(test.views(), max(1, adapt_epochs // 4), clamp)
+f"with the clamp: {errors_mm(clamped, test)[1]:.1f} mm"

@@ -18,9 +18,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -145,8 +143,7 @@ Markdown(tables["published"].markdown(runs))
 
 # %% tags=["remove-input"]
 ratios = {
-    row.title: mm(row.name) / row.printed_mm()
-    for row in tables["published"].rows
+    row.title: mm(row.name) / row.printed_mm() for row in tables["published"].rows
 }
 off = [[t, f"{r - 1:+.0%}"] for t, r in ratios.items() if abs(r - 1) > 0.15]
 Markdown(table(["row", "ours over Table 1's"], off))
@@ -183,10 +180,7 @@ columns += [f"seed {REPORTS_SEED}", f"seed {FRONT}"]
 Markdown(table(columns, lines))
 
 # %% tags=["remove-input"]
-within = [
-    low <= row.printed_mm() <= high
-    for row, (low, high) in zip(unsteady, front)
-]
+within = [low <= row.printed_mm() <= high for row, (low, high) in zip(unsteady, front)]
 Markdown(
     f"From the good start {sum(within)} of the {len(within)} numbers in Table 1 lie within these ranges."
 )
@@ -259,7 +253,7 @@ Markdown("**mm**\n\n" + table(columns, [line.split(", ") for line in lines]))
 # These are our recorded runs from the good start.
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 settings = {
     "dropout 0.0": "label_free-published-dropout0.0-front",
     "dropout 0.5": "label_free-published-dropout0.5-front",
@@ -310,9 +304,7 @@ base, only_dropout, only_norm, unswitched = (
     mm(f"ablation-{name}")
     for name in ("width512", "switch-dropout", "switch-norm", "dropout0.5")
 )
-never, frozen = (
-    mm(f"ablation-dropout0.0{name}") for name in ("", "-switch-norm")
-)
+never, frozen = (mm(f"ablation-dropout0.0{name}") for name in ("", "-switch-norm"))
 one_cycle = errors_of("ablation-dropout0.0-one-cycle").values()
 wide = mm("label_free-published")
 
@@ -351,7 +343,7 @@ assert mean(changes("two-views")) > max(
 # With noisy ones it may be.
 # Gaussian noise was added to the 2D poses of training and test alike.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 curve_figure(
     tables["noise"].curves(runs),
     "2D noise (pixels)",
@@ -380,62 +372,71 @@ seed = 0  # of weights and batch order
 # %%
 train = load_dataset(dataset, "train", stride=stride)
 test = load_dataset(dataset, "test", stride=stride)
-views, joints = train.views(), len(train.skeleton)
+joints = len(train.skeleton)
 
 
+# %%
 def trained(samples, loss, epochs):
     random = generator(seed)
-    options = dict(dropout=0.0, norm="layer", generator=random)
-    lifter = FrameLifter(joints, width, **options)
+    lifter = FrameLifter(joints, width, dropout=0.0, norm="layer", generator=random)
     options = dict(learning_rate=1e-3, schedule="one_cycle", generator=random)
     fit(lifter, samples, loss, epochs=epochs, **options)
     return lifter
 
 
-baseline = trained(
-    train.labelled_poses(), supervised_loss, max(1, epochs // 3)
-)
-without = trained(views, label_free_loss, epochs)
+# %%
+baseline = trained(train.labelled_poses(), supervised_loss, max(1, epochs // 3))
+
+# %%
+without = trained(train.views(), label_free_loss, epochs)
+
+# %%
+options = dict(learning_rate=3e-4, generator=generator(seed))
 adapted, _ = adapt(
-    without,
-    test.views(),
-    label_free_loss,
-    epochs=adapt_epochs,
-    learning_rate=3e-4,
-    generator=generator(seed),
+    without, test.views(), label_free_loss, epochs=adapt_epochs, **options
 )
 
+# %% [markdown]
+# From left to right: the 2D input, the baseline, label-free, adapted, and the truth.
+# First one moment of the first test clip, then one of the last.
 
-# %% tags=["hide-input"]
-def side_by_side(frame, view=0):
-    """Input | baseline | ours | ours + adaptation | truth, of one frame."""
+# %% tags=["remove-cell"]
+lifters = {"baseline": baseline, "ours": without, "ours + adaptation": adapted}
+
+
+def input_panel(frame, view):
+    """The 2D pose that a view sees in a frame."""
+    size = tuple(test.frame_cameras.image_size_px[frame, view].tolist())
+    seen = Layer(test.pixels[frame : frame + 1, view], test.skeleton)
+    return Panel("input", [seen], image_size=size)
+
+
+def poses_of(frame, view):
+    """What each lifter makes of it, and the truth, in the world."""
     moment = slice(frame, frame + 1)
-    screen = test.screen()[moment, view]
-    camera = test.frame_cameras[moment][:, view]
-    truth = test.poses_world[moment]
-    home = truth[:, :1] * torch.tensor([1.0, 1.0, 0.0])
-    size = tuple(camera.image_size_px[0].tolist())
-    seen = Layer(test.pixels[moment, view], test.skeleton)
-    panels = [Panel("input", [seen], image_size=size)]
-    lifters = {
-        "baseline": baseline,
-        "ours": without,
-        "ours + adaptation": adapted,
-    }
-    for name, lifter in lifters.items():
-        pose = camera.camera_to_world(lift(lifter, screen))
+    camera, screen = test.frame_cameras[moment][:, view], test.screen()[moment, view]
+    lifted = {name: lift(lifter, screen) for name, lifter in lifters.items()}
+    poses = {name: camera.camera_to_world(pose) for name, pose in lifted.items()}
+    return poses | {"ground truth": test.poses_world[moment]}
+
+
+# %% tags=["remove-cell"]
+def side_by_side(clip, view=0):
+    """Input | baseline | ours | ours + adaptation | truth, in the middle of a clip."""
+    frame = (clip.start + clip.stop) // 2
+    home = test.poses_world[frame, 0] * torch.tensor([1.0, 1.0, 0.0])
+    panels = [input_panel(frame, view)]
+    for name, pose in poses_of(frame, view).items():
         panels.append(Panel(name, [Layer(pose - home, test.skeleton)]))
-    panels.append(Panel("ground truth", [Layer(truth - home, test.skeleton)]))
-    clip = test.clips[test.clip_of_frame[frame]]
     alt = f"{clip.subject}, {clip.action}: the 2D input and four 3D skeletons side by side: with labels, without, adapted, and the truth."
     return show(panels, alt, height=300)
 
 
-first, last = test.clips[0], test.clips[-1]
-side_by_side((first.start + first.stop) // 2)
+# %% tags=["remove-input"]
+side_by_side(test.clips[0])
 
-# %% tags=["hide-input"]
-side_by_side((last.start + last.stop) // 2)
+# %% tags=["remove-input"]
+side_by_side(test.clips[-1])
 
 # %% [markdown]
 # ## What we saw

@@ -1,6 +1,6 @@
 """How people are drawn: panels of skeletons side by side, still or moving, as one plotly figure.
 
-Left is blue, right is vermilion (Okabe and Ito's colour-blind safe pair), the middle grey, the truth thin and grey.
+Left is blue, right is vermilion, the middle grey, the true pose thin and grey; see `colors`.
 3D panels are in metres with equal axes, one viewpoint and one scale; 2D panels are images in pixels. Every figure has
 an alternative text in `layout.meta["alt"]`. `layout.meta` also holds two placements of the panels, "wide" and
 "narrow", which the book's pages switch between.
@@ -13,14 +13,12 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from posekit.colors import COLORS, FLOOR, GHOST
 from posekit.skeleton import Skeleton
-
-COLORS = {"left": "#0072B2", "right": "#D55E00", "centre": "#808080"}
-GHOST = "#8A8A8A"
 
 PERSON_BOX = ((-1.0, 1.0), (-1.0, 1.0), (0.0, 2.0))
 EYE = dict(x=1.35, y=-1.15, z=0.55)
-PLAYBACK_RATE = 15  # drawn frames a second
+PLAYBACK_RATE = 15  # drawn frames per second
 UNNAMED = dict(showlegend=False, hoverinfo="skip")
 LOOK = dict(
     paper_bgcolor="rgba(0,0,0,0)",
@@ -35,7 +33,7 @@ LOOK = dict(
 
 @dataclass(frozen=True)
 class Layer:
-    """One person: poses (F, J, 2 or 3), F = 1 for a still. A ghost is drawn thin and grey."""
+    """One person: poses (F, J, 2 or 3), with F = 1 for a still. A ghost is drawn thin and grey."""
 
     poses: Tensor
     skeleton: Skeleton
@@ -45,7 +43,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Panel:
-    """A titled view of some people: of an image where `image_size` (width, height) is given, else of a 3D box."""
+    """A titled picture of some people: in an image if `image_size` (width, height) is given, otherwise in a 3D box."""
 
     title: str
     layers: list[Layer]
@@ -57,14 +55,14 @@ class Panel:
 def show(
     panels: list[Panel], alt: str, *, arrange: str = "row", height: int = 420, frame_rate: float | None = None
 ) -> go.Figure:
-    """Draw panels side by side; with a frame rate, as an animation with play button and slider.
+    """Draw panels side by side; given a frame rate, as an animation with a play button and a slider.
 
     Args:
         panels: what to draw. All animated layers have the same number of frames.
         alt: what a reader who cannot see the figure should know.
         arrange: "row", "stack" (the first panel large, the others in a column beside it) or "grid" (square).
         height: of the wide figure, pixels.
-        frame_rate: of the poses; frames are left out to draw about `PLAYBACK_RATE` a second.
+        frame_rate: of the poses; frames are skipped so that about `PLAYBACK_RATE` are drawn per second.
     """
     stride = max(1, round(frame_rate / PLAYBACK_RATE)) if frame_rate else 1
     figure, moving = go.Figure(), []
@@ -123,7 +121,7 @@ def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, legend: b
 
 
 def _add_axes(figure: go.Figure, panel: Panel, index: int) -> dict:
-    """Give the panel its scene or its pair of axes; returns how a trace names them."""
+    """Give the panel its scene or its pair of axes; returns the keywords that place a trace in them."""
     suffix = "" if index == 0 else str(index + 1)
     if panel.image_size is None:
         ranges = dict(zip(("xaxis", "yaxis", "zaxis"), panel.box))
@@ -152,7 +150,7 @@ def _add_axes(figure: go.Figure, panel: Panel, index: int) -> dict:
 
 
 def _floor(box, step: float = 0.5) -> go.Scatter3d:
-    """Grid lines on the ground, half a metre apart: the only axes there are."""
+    """Grid lines on the ground, half a metre apart, instead of axes."""
     (x0, x1), (y0, y1), (z0, _) = box
     step = step if x1 - x0 < 4 else 2 * step
     lines = [[(x, y0), (x, y1)] for x in np.arange(x0, x1 + 1e-6, step)] + [
@@ -160,7 +158,7 @@ def _floor(box, step: float = 0.5) -> go.Scatter3d:
     ]
     points = np.array([[*line, (np.nan, np.nan)] for line in lines], dtype=np.float32).reshape(-1, 2)
     z = np.full(len(points), z0, dtype=np.float32)
-    return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color="#9a9a9a", width=1), **UNNAMED)
+    return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color=FLOOR, width=1), **UNNAMED)
 
 
 def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool) -> dict:
@@ -197,16 +195,16 @@ def _stacked(count: int, narrow: bool):
     return [(0, 0, 0.7, 1), *((0.7, 1 - (i + 1) / small, 0.3, 1 / small) for i in range(small))], 1
 
 
-def _animate(figure: go.Figure, moving: list, seconds_a_frame: float) -> None:
+def _animate(figure: go.Figure, moving: list, seconds_per_frame: float) -> None:
     traces = [index for index, _ in moving]
     count = len(moving[0][1])
-    names = [f"{k * seconds_a_frame:.2f} s" for k in range(count)]
+    names = [f"{k * seconds_per_frame:.2f} s" for k in range(count)]
     figure.frames = [
         go.Frame(name=name, traces=traces, data=[_moved(figure.data[index], lines[k]) for index, lines in moving])
         for k, name in enumerate(names)
     ]
     jump = dict(mode="immediate", transition=dict(duration=0))
-    play = dict(**jump, fromcurrent=True, frame=dict(duration=1000 * seconds_a_frame, redraw=True))
+    play = dict(**jump, fromcurrent=True, frame=dict(duration=1000 * seconds_per_frame, redraw=True))
     still = dict(**jump, frame=dict(duration=0, redraw=True))
     buttons = [
         dict(label="Play", method="animate", args=[None, play]),
@@ -218,7 +216,7 @@ def _animate(figure: go.Figure, moving: list, seconds_a_frame: float) -> None:
         sliders=[dict(steps=steps, x=0.22, len=0.78, y=-0.02, currentvalue=dict(visible=False), pad=dict(t=8))],
         margin_b=70,
     )
-    figure.layout.meta |= dict(frame_ms=1000 * seconds_a_frame)
+    figure.layout.meta |= dict(frame_ms=1000 * seconds_per_frame)
 
 
 def _moved(trace, line: np.ndarray):

@@ -1,17 +1,17 @@
-"""The book's figures: a pose, poses compared, a scene, views, reprojections, curves. See `drawing` for their look."""
+"""The book's figures: a pose, poses compared, a scene, views, reprojections, curves. `drawing` defines their look."""
 
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from posekit.cameras import Cameras
-from posekit.drawing import GHOST, LOOK, UNNAMED, Layer, Panel, show
+from posekit.colors import CAMERA, GHOST, LINES
+from posekit.drawing import LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
+from posekit.renaming import renamed
 from posekit.sequences import Views
 from posekit.skeleton import Skeleton
 
-LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00")
-"""Colours of curves, told apart by dash as well."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 ROOM_BOX = ((-4.6, 4.6), (-4.6, 4.6), (0.0, 2.4))
 
@@ -32,7 +32,7 @@ def _follow(poses: Tensor, leader: Tensor) -> Tensor:
 def pose_figure(
     poses_world: Tensor, skeleton: Skeleton, title: str = "", frame_rate: float | None = None, **options
 ) -> go.Figure:
-    """One person in 3D, followed as they move: poses (J, 3) or (F, J, 3) in world metres."""
+    """One person in 3D, kept over the middle of the floor: poses (J, 3) or (F, J, 3), world metres."""
     poses = _still(poses_world)
     panel = Panel(title, [Layer(_follow(poses, poses), skeleton)])
     return show(
@@ -43,43 +43,51 @@ def pose_figure(
     )
 
 
+@renamed(truth_world="true_world")
 def comparison_figure(
-    truth_world: Tensor, lifted_world: dict[str, Tensor], skeleton: Skeleton, frame_rate: float | None = None, **options
+    lifted_world: dict[str, Tensor], true_world: Tensor, skeleton: Skeleton, frame_rate: float | None = None, **options
 ) -> go.Figure:
-    """Lifted poses side by side, one panel a method, each over the thin grey truth. All in world metres."""
-    truth = _still(truth_world)
-    ghost = Layer(_follow(truth, truth), skeleton, ghost=True)
-    panels = [Panel(name, [ghost, Layer(_follow(_still(poses), truth), skeleton)]) for name, poses in lifted_world.items()]
+    """Lifted poses side by side, one panel per method, each over the true pose, thin and grey. All in world metres.
+
+    Args:
+        lifted_world: (J, 3) or (F, J, 3) by the title of the panel.
+        true_world: the same frames.
+    """
+    true = _still(true_world)
+    ghost = Layer(_follow(true, true), skeleton, ghost=True)
+    panels = [Panel(name, [ghost, Layer(_follow(_still(poses), true), skeleton)]) for name, poses in lifted_world.items()]
     alt = f"Lifted skeletons in colour over the true one in grey, side by side: {', '.join(lifted_world)}."
     return show(panels, alt, frame_rate=frame_rate, **options)
 
 
+@renamed(truth_world="true_world")
 def lifting_figure(
     pixels: Tensor,
     lifted_world: Tensor,
-    truth_world: Tensor,
+    true_world: Tensor,
     camera: Cameras,
     skeleton: Skeleton,
     titles: tuple[str, str] = ("seen", "lifted"),
     **options,
 ) -> go.Figure:
-    """One moment: what one camera saw, and the pose made of it, each over the truth in grey.
+    """One moment: what one camera saw, and the pose lifted from it, each over the true pose in grey.
 
     Args:
         pixels: 2D joints (J, 2) in the camera's image.
-        lifted_world, truth_world: (J, 3), world metres.
+        lifted_world, true_world: (J, 3), world metres.
         camera: without leading axes.
         titles: of the image and of the 3D panel.
     """
-    truth, lifted = _still(truth_world), _still(lifted_world)
+    true, lifted = _still(true_world), _still(lifted_world)
     image = [
-        Layer(_still(camera.world_to_pixels(truth_world)), skeleton, ghost=True),
+        Layer(_still(camera.world_to_pixels(true_world)), skeleton, ghost=True),
         Layer(_still(pixels), skeleton),
     ]
-    person = [Layer(_follow(truth, truth), skeleton, ghost=True), Layer(_follow(lifted, truth), skeleton)]
+    person = [Layer(_follow(true, true), skeleton, ghost=True), Layer(_follow(lifted, true), skeleton)]
     panels = [Panel(titles[0], image, image_size=tuple(camera.image_size_px.tolist())), Panel(titles[1], person)]
     alt = (
-        f"Left, {titles[0]}: a 2D pose in an image. Right, {titles[1]}: the pose in 3D. Both in colour over the truth in grey."
+        f"Left, {titles[0]}: a 2D pose in an image. Right, {titles[1]}: the pose in 3D. "
+        "Both are in colour over the true pose in grey."
     )
     return show(panels, alt, **options)
 
@@ -92,7 +100,7 @@ def scene_figure(
     frame_rate: float | None = None,
     **options,
 ) -> go.Figure:
-    """A person in the room with the cameras that see them, and what each camera sees.
+    """A person in a room with the cameras that see them, and what each camera sees.
 
     Args:
         poses_world: (J, 3) or (F, J, 3), world metres.
@@ -107,26 +115,26 @@ def scene_figure(
         for view, name in enumerate(view_names)
     ]
     alt = (
-        f"A room with a person in 3D and {len(view_names)} cameras around them, drawn as pyramids; beside it the 2D pose "
+        f"A room with a person in 3D and {len(view_names)} cameras around them, drawn as pyramids; beside it, the 2D pose "
         f"that each of the cameras {', '.join(view_names)} sees."
     )
     return show([room, *images], alt, arrange="stack", frame_rate=frame_rate, **{"height": 480, **options})
 
 
 def _frusta(cameras: Cameras, depth: float = 0.7) -> go.Scatter3d:
-    """Each camera as a pyramid from its centre to its image corners at a depth in metres, one trace for all."""
+    """Each camera as a pyramid from its centre to its image corners at a depth in metres, all in one trace."""
     corners = cameras.image_size_px.unsqueeze(-2) * torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1]]).to(cameras.image_size_px)
     corners = cameras.camera_to_world(depth * cameras.pixels_to_rays(corners))  # (V, 4, 3)
     center, gap = cameras.centers_world.unsqueeze(1), torch.full_like(corners[:, :1], torch.nan)
     spokes = torch.stack([center.expand_as(corners), corners, gap.expand_as(corners)], dim=2).flatten(1, 2)
     rim = torch.cat([corners, corners[:, :1], gap], dim=1)
     x, y, z = torch.cat([spokes, rim], dim=1).flatten(0, 1).numpy().T
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color="#009E73", width=3), **UNNAMED)
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=CAMERA, width=3), **UNNAMED)
 
 
 def _labels(cameras: Cameras, names: tuple[str, ...]) -> go.Scatter3d:
     x, y, z = (cameras.centers_world + torch.tensor([0, 0, 0.35])).numpy().T
-    return go.Scatter3d(x=x, y=y, z=z, mode="text", text=list(names), textfont=dict(color="#009E73", size=13), **UNNAMED)
+    return go.Scatter3d(x=x, y=y, z=z, mode="text", text=list(names), textfont=dict(color=CAMERA, size=13), **UNNAMED)
 
 
 def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options) -> go.Figure:
@@ -143,33 +151,33 @@ def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], 
 def reprojection_figure(
     poses_camera: Tensor, views: Views, view_names: tuple[str, ...], skeleton: Skeleton, **options
 ) -> go.Figure:
-    """One moment's V x V reprojections in colour over the 2D seen in grey: row = lifted from, column = projected into.
+    """One moment's V x V reprojections in colour over the 2D poses seen, in grey: row = lifted from, column = seen by.
 
     Args:
         poses_camera: one moment's lifted poses (V, J, 3), each in its view's camera frame.
-        views: the same moment, leading axis none: `views.screen` is (V, J, 2).
+        views: the same moment, without leading axes: `views.screen` is (V, J, 2).
     """
     with torch.no_grad():
         projected = views.cameras.screen_to_pixels(reprojections(poses_camera, views.cameras))
     seen = views.cameras.screen_to_pixels(views.screen)
     panels = [
         Panel(
-            f"{source} in {target}",
+            f"{lifted_from} in {seen_by}",
             [Layer(_still(seen[j]), skeleton, ghost=True), Layer(_still(projected[i, j]), skeleton)],
             image_size=tuple(views.cameras.image_size_px[j].tolist()),
         )
-        for i, source in enumerate(view_names)
-        for j, target in enumerate(view_names)
+        for i, lifted_from in enumerate(view_names)
+        for j, seen_by in enumerate(view_names)
     ]
     alt = (
-        f"{len(panels)} small images. Row by row, the pose lifted from one camera projected into every camera, in colour, "
+        f"{len(panels)} small images. Each row shows the pose lifted from one camera, projected into every camera, in colour "
         "over the 2D pose seen there, in grey."
     )
     return show(panels, alt, arrange="grid", **{"height": 560, **options})
 
 
 def curve_figure(curves: dict[str, tuple[list, list]], x_title: str, y_title: str, alt: str, log_y: bool = False) -> go.Figure:
-    """Lines by name: (x values, y values); None and NaN leave gaps."""
+    """Named curves of (x values, y values); None and NaN leave gaps."""
     figure = go.Figure()
     for (name, (x, y)), color, dash in zip(curves.items(), LINES * 3, DASHES * 3):
         figure.add_trace(go.Scatter(x=x, y=y, name=name, mode="lines", line=dict(color=color, dash=dash, width=2)))

@@ -1,16 +1,13 @@
 """Lifters: networks that turn one view's 2D pose into a 3D pose in that view's camera frame."""
 
-import json
 import math
-import os
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from posekit.lifter_files import load_module, save_module
 from posekit.random import seeded
 from posekit.skeleton import from_root_anchored
 
@@ -21,7 +18,7 @@ NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 class RootAnchoredHead(nn.Module):
     """The last layer of every lifter: features -> absolute joints, camera frame, metres.
 
-    A linear map to J rows of 3, read as root-anchored: the root's place, the other joints relative to it.
+    A linear map to J rows of 3, read as root-anchored: the position of the root, the other joints relative to it.
 
     Args:
         width: of the features.
@@ -29,8 +26,11 @@ class RootAnchoredHead(nn.Module):
         root: "positive": the first row is the root's ray (x / z, y / z) and the logarithm of its depth over
             `scene_distance`, so the depth is positive by construction. The layer starts at zero: the first guess is
             a point in the middle of the view at `scene_distance`, in front of every camera of a ring. "free": as
-            published, x, y, z as they come; with about half of all seeds most people start behind the camera.
+            published, x, y, z directly; with about half of all seeds most people start behind the camera.
         scene_distance: metres, for a "positive" root.
+
+    Raises:
+        ValueError: for another `root`.
     """
 
     def __init__(self, width: int, joints: int, root: str, scene_distance: float):
@@ -57,9 +57,9 @@ class RootAnchoredHead(nn.Module):
 class FrameLifter(nn.Module):
     """Single-frame lifter: a residual multilayer perceptron.
 
-    Linear(2J, width), norm, ReLU, dropout; `blocks` residual blocks of twice (Linear(width, width), norm, ReLU,
-    dropout); Linear(width, 3J). The output is read as root-anchored: the root's place in the camera frame, the
-    other joints relative to it.
+    Linear(2J, width), norm, ReLU, dropout; `blocks` residual blocks of two layers (Linear(width, width), norm, ReLU,
+    dropout) each; Linear(width, 3J). The output is read as root-anchored: the position of the root in the camera frame,
+    the other joints relative to it.
 
     Args:
         joints: number of joints, J.
@@ -67,10 +67,16 @@ class FrameLifter(nn.Module):
         blocks: number of residual blocks.
         dropout: probability of dropping a hidden unit in train mode.
         norm: "batch" as published, or "layer".
-        root, scene_distance: how the root's place is read; see `RootAnchoredHead`.
-        generator: source of the initial weights.
+        root, scene_distance: how the position of the root is read; see `RootAnchoredHead`.
+        generator: of the initial weights.
 
     Source: J. Martinez et al., "A simple yet effective baseline for 3d human pose estimation", ICCV 2017.
+
+    >>> lifter = FrameLifter(joints=15, width=256, dropout=0.0)
+    >>> lifter
+    FrameLifter(15 joints, width 256, 0.3 M weights)
+    >>> lifter(torch.zeros(8, 3, 15, 2)).shape  # 8 frames of 3 views
+    torch.Size([8, 3, 15, 3])
     """
 
     def __init__(
@@ -97,55 +103,72 @@ class FrameLifter(nn.Module):
             )
             self.outer = RootAnchoredHead(width, joints, root, scene_distance)
 
+    def __repr__(self) -> str:
+        return _summary(self)
+
     def forward(self, screen: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch J 3"]:
         """2D joints in screen coordinates -> absolute 3D joints, camera frame, metres.
 
-        A missing joint (NaN) enters at the centroid of the pose's other joints; a pose without any joint stays NaN.
+        A missing joint (NaN) is replaced by the centroid of the pose's other joints; a pose without joints stays NaN.
         """
         check_joints(screen, self.joints)
         poses = fill_missing(screen)
-        gone = poses.isnan().any(-1).any(-1)[..., None, None]
-        hidden = self.inner(poses.where(~gone, 0.0).reshape(-1, 2 * self.joints))
+        empty = poses.isnan().any(-1).any(-1)[..., None, None]
+        hidden = self.inner(poses.where(~empty, 0.0).reshape(-1, 2 * self.joints))
         for block in self.blocks:
             hidden = hidden + block(hidden)
-        return self.outer(hidden).reshape(*screen.shape[:-1], 3).where(~gone, torch.nan)
+        return self.outer(hidden).reshape(*screen.shape[:-1], 3).where(~empty, torch.nan)
 
 
 def _layer(inputs: int, outputs: int, norm: str, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), NORMS[norm](outputs), nn.ReLU(), nn.Dropout(dropout))
 
 
+def _summary(lifter: nn.Module) -> str:
+    """A lifter in one line; `dict(lifter.named_children())` has its layers."""
+    settings, weights = lifter.settings, sum(parameter.numel() for parameter in lifter.parameters())
+    window = f"window {settings['window'] or 'whole clips'}, " if "window" in settings else ""
+    count = f"{weights / 1e6:.1f} M" if weights >= 1e5 else f"{weights / 1e3:.1f} k"
+    sizes = f"{settings['joints']} joints, width {settings['width']}, {window}{count} weights"
+    return f"{type(lifter).__name__}({sizes})"
+
+
 def check_joints(screen: Tensor, joints: int) -> None:
-    """Raise a ValueError unless the poses have that many joints."""
+    """Raise a ValueError unless the poses have as many joints as the lifter takes."""
     if screen.shape[-2] != joints:
         raise ValueError(f"this lifter takes poses of {joints} joints, got {screen.shape[-2]}: another skeleton?")
 
 
 def fill_missing(screen: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch J 2"]:
-    """Put each missing joint (NaN) at the centroid of the pose's other joints; a pose without any stays NaN.
+    """Replace each missing joint (NaN) by the centroid of the pose's other joints; a pose without joints stays NaN.
 
-    Only for a network's input: data, losses and metrics keep the NaN.
+    Only for the input of a network: data, losses and metrics keep the NaN.
+
+    >>> fill_missing(torch.tensor([[0.0, 0.0], [torch.nan, torch.nan], [0.5, 1.0]]))
+    tensor([[0.0000, 0.0000],
+            [0.2500, 0.5000],
+            [0.5000, 1.0000]])
     """
     return screen.where(screen.isfinite(), screen.nanmean(dim=-2, keepdim=True))
 
 
 class SequenceLifter(nn.Module):
-    """Lifts frames with others of their clip in view: a transformer encoder over time.
+    """Lifts each frame together with others of its clip: a transformer encoder over time.
 
     Linear(2J, width), norm, ReLU, dropout; `layers` encoder layers; Linear, ReLU, dropout, Linear(width, 3J).
-    Frames without any joint (padding) are not attended to and stay NaN.
+    Frames without joints (padding) are not attended to and stay NaN.
 
     Args:
         joints: number of joints, J.
         width: of the embedding.
         heads, layers: of the encoder.
-        feedforward: hidden units of the encoder's layers; default twice the width. The report has torch's 2048.
-        dropout: everywhere.
+        feedforward: hidden units of the encoder's layers; by default twice the width. The report has torch's 2048.
+        dropout: of every layer.
         norm: of the first layer: "batch" as published, or "layer".
         positions: add a sinusoidal encoding of time, and normalise before each sublayer, which trains more steadily.
-            Without them, as published, the encoder cannot tell the order of the frames: they are a bag.
-        window: an odd number of frames: stretches of it go in, the pose of the middle frame comes out. None: whole
-            clips go in and poses of all frames come out, as published.
+            Without it, as published, the encoder cannot tell the order of the frames: it sees a set.
+        window: an odd number of frames: windows go in, and the pose of the middle frame comes out. None: whole clips
+            go in, and poses of all frames come out, as published.
         root, scene_distance, generator: as in `FrameLifter`.
 
     Source: A. Vaswani et al., "Attention is all you need", NeurIPS 2017; the 2022 report's sequence model.
@@ -180,6 +203,9 @@ class SequenceLifter(nn.Module):
             hidden = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
             self.outer = nn.Sequential(hidden, RootAnchoredHead(width, joints, root, scene_distance))
 
+    def __repr__(self) -> str:
+        return _summary(self)
+
     def forward(self, screen: Float[Tensor, "*batch T V J 2"]) -> Float[Tensor, "*out V J 3"]:
         """2D joints over time, screen coordinates -> absolute 3D joints, each view's camera frame, metres.
 
@@ -188,41 +214,42 @@ class SequenceLifter(nn.Module):
         """
         check_joints(screen, self.joints)
         wanted = slice(None) if self.window is None else _middle(screen, self.window)
-        stretches, there = _stretches(screen)
-        poses = stretches.new_full((*stretches.shape[:-1], 3), torch.nan)
-        if there.any():
-            some, longest = there.any(1), int(there.any(0).nonzero().max()) + 1  # the rest is padding
-            lifted = self._lift(stretches[some, :longest], there[some, :longest])
-            poses[some, :longest] = lifted.where(there[some, :longest, None, None], torch.nan)
+        windows, present = _windows(screen)
+        poses = windows.new_full((*windows.shape[:-1], 3), torch.nan)
+        if present.any():
+            some, longest = present.any(1), int(present.any(0).nonzero().max()) + 1  # the rest is padding
+            lifted = self._lift(windows[some, :longest], present[some, :longest])
+            poses[some, :longest] = lifted.where(present[some, :longest, None, None], torch.nan)
         return _views_back(poses[:, wanted], screen)
 
-    def _lift(self, poses, there):
-        embedded = poses.new_zeros(*there.shape, self.inner[0].out_features)
-        embedded[there] = self.inner(poses[there].flatten(1))  # so that batch norm counts real frames only
+    def _lift(self, poses, present):
+        embedded = poses.new_zeros(*present.shape, self.inner[0].out_features)
+        embedded[present] = self.inner(poses[present].flatten(1))  # so that batch norm counts real frames only
         if self.positions:
             embedded = embedded + _sinusoids(embedded)
-        return self.outer(self.encoder(embedded, src_key_padding_mask=~there))
+        return self.outer(self.encoder(embedded, src_key_padding_mask=~present))
 
 
 class TemporalConvLifter(nn.Module):
-    """Lifts a frame with those around it by convolutions over time, the known-good reference.
+    """Lifts a frame together with those around it by convolutions over time: the established reference.
 
-    A layer over every 3 frames, then residual blocks of a layer over every 3 and one over every single result, each with
-    norm, ReLU and dropout. So 27 frames become 9, 3 and at last 1: convolutions with as long a stride as kernel, which
-    compute only what the middle frame's pose depends on. Where a clip begins or ends, its first or last pose is held.
+    One layer over 3 frames, then residual blocks of one layer over 3 results and one over each single result, all with
+    norm, ReLU and dropout. Thus 27 frames become 9, then 3, then 1. The stride of each convolution equals its kernel, so
+    only what the pose of the middle frame depends on is computed. Beyond the ends of a clip its first or last pose is
+    repeated.
 
     Args:
         joints: number of joints, J.
         width: channels.
         dropout: after every layer.
         norm: "batch" as in VideoPose3D, or "layer".
-        window: frames in a stretch: 9, 27, 81 or another power of 3.
+        window: number of frames: 9, 27, 81 or another power of 3.
         root, scene_distance, generator: as in `FrameLifter`.
 
     Raises:
         ValueError: for another window.
 
-    Source: D. Pavllo et al., VideoPose3D, CVPR 2019; its variant for training, with strides for dilations.
+    Source: D. Pavllo et al., VideoPose3D, CVPR 2019; its variant for training, with strides instead of dilations.
     """
 
     def __init__(
@@ -239,7 +266,7 @@ class TemporalConvLifter(nn.Module):
         super().__init__()
         blocks = round(math.log(window, 3)) - 1 if window > 0 else 0
         if blocks < 1 or 3 ** (blocks + 1) != window:
-            raise ValueError(f"window must be a power of 3 from 9 on, got {window}")
+            raise ValueError(f"window must be a power of 3, at least 9, got {window}")
         self.settings = dict(joints=joints, width=width, dropout=dropout, norm=norm, window=window)
         self.settings |= dict(root=root, scene_distance=scene_distance)
         self.joints, self.window = joints, window
@@ -251,47 +278,50 @@ class TemporalConvLifter(nn.Module):
             )
             self.outer = RootAnchoredHead(width, joints, root, scene_distance)
 
+    def __repr__(self) -> str:
+        return _summary(self)
+
     def forward(self, screen: Float[Tensor, "*batch T V J 2"]) -> Float[Tensor, "*batch V J 3"]:
         """2D joints over `window` frames, screen coordinates -> the middle frame's 3D joints, camera frame, metres."""
         check_joints(screen, self.joints)
-        stretches, there = _stretches(screen)
+        windows, present = _windows(screen)
         middle = _middle(screen, self.window)
-        hidden = self.inner(_held(stretches, there).reshape(-1, 3 * 2 * self.joints))
+        hidden = self.inner(_held(windows, present).reshape(-1, 3 * 2 * self.joints))
         for block in self.blocks:
             triples = hidden.unflatten(0, (-1, 3))
             hidden = triples[:, 1] + block(triples.flatten(1))
         poses = self.outer(hidden)
-        return _views_back(poses.where(there[:, middle, None, None], torch.nan), screen)
+        return _views_back(poses.where(present[:, middle, None, None], torch.nan), screen)
 
 
-def _stretches(screen):
-    """Every view of every sample on its own, (N, T, J, 2), and which of its frames are there, (N, T)."""
+def _windows(screen):
+    """Every view of every sample on its own, (N, T, J, 2), and which of its frames have a pose, (N, T)."""
     poses = fill_missing(screen).movedim(-3, -4).flatten(0, -4)
-    there = poses.isfinite().all(-1).all(-1)
-    return poses.where(there[..., None, None], 0.0), there
+    present = poses.isfinite().all(-1).all(-1)
+    return poses.where(present[..., None, None], 0.0), present
 
 
 def _views_back(poses, screen):
-    """Undo `_stretches` for poses (N, T, J, 3) or (N, J, 3)."""
+    """Undo `_windows` for poses (N, T, J, 3) or (N, J, 3)."""
     *batch, _, views, _, _ = screen.shape
     poses = poses.unflatten(0, (*batch, views))
     return poses if poses.ndim == len(batch) + 3 else poses.movedim(-4, -3)
 
 
 def _middle(screen, window):
-    """The middle of a stretch that is as long as it has to be."""
+    """Index of the middle frame of a window, whose length is checked."""
     if screen.shape[-4] != window:
-        raise ValueError(f"this lifter takes stretches of {window} frames, got {screen.shape[-4]}")
+        raise ValueError(f"this lifter takes windows of {window} frames, got {screen.shape[-4]}")
     return window // 2
 
 
-def _held(poses, there):
-    """Frames that are missing take the pose of the last frame before that is there; at the start, of the first."""
-    time = torch.arange(there.shape[1], device=there.device)
-    last = time.where(there, -1).cummax(1).values
-    first = there.int().argmax(1, keepdim=True)
-    source = last.where(last >= 0, first)
-    return poses.gather(1, source[..., None, None].expand_as(poses))
+def _held(poses, present):
+    """A missing frame takes the pose of the last present frame before it, or of the first present one at the start."""
+    time = torch.arange(present.shape[1], device=present.device)
+    last = time.where(present, -1).cummax(1).values
+    first = present.int().argmax(1, keepdim=True)
+    taken = last.where(last >= 0, first)
+    return poses.gather(1, taken[..., None, None].expand_as(poses))
 
 
 def _sinusoids(embedded: Tensor) -> Tensor:
@@ -303,27 +333,15 @@ def _sinusoids(embedded: Tensor) -> Tensor:
 
 
 def save_lifter(lifter: nn.Module, path: str | Path) -> None:
-    """Write a lifter's weights and settings as one safetensors file, whole or not at all."""
-    notes = {"lifter": type(lifter).__name__, "settings": json.dumps(lifter.settings)}
-    partly = Path(f"{path}.part")
-    save_file(lifter.state_dict(), partly, metadata=notes)
-    os.replace(partly, path)
+    """Write a lifter's weights and settings as one safetensors file, atomically."""
+    save_module(lifter, path)
 
 
 def load_lifter(path: str | Path) -> nn.Module:
     """Read a lifter that `save_lifter` wrote, in eval mode on the CPU. Nothing in the file is executed.
 
     Raises:
-        ValueError: naming the file, if it holds no lifter.
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it holds no lifter, or settings or weights that no lifter has.
     """
-    kinds = {kind.__name__: kind for kind in (FrameLifter, SequenceLifter, TemporalConvLifter)}
-    try:
-        with safe_open(path, framework="pt") as file:
-            notes = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
-    if notes.get("lifter") not in kinds:
-        raise ValueError(f"{path}: expected one of {', '.join(kinds)}, found {notes.get('lifter')}")
-    lifter = kinds[notes["lifter"]](**json.loads(notes["settings"]))
-    lifter.load_state_dict(load_file(path))
-    return lifter.eval()
+    return load_module(path, {kind.__name__: kind for kind in (FrameLifter, SequenceLifter, TemporalConvLifter)})

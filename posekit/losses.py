@@ -1,6 +1,6 @@
 """What training minimises.
 
-The label-free loss of the 2022 report: every view's 3D pose, projected into every view, should agree with the 2D
+The label-free loss of the 2022 report: every view's 3D pose, projected into every view, should agree with the 2D pose
 seen there and with the other projections there. V views give V^2 projections, all computed at once.
 """
 
@@ -13,14 +13,15 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.metrics import report_mpjpe
 from posekit.sequences import LabelledPoses, Views
+from posekit.skeleton import to_root_anchored
 
 
 class MultiviewLoss(NamedTuple):
     """The three terms, each a mean 2D joint distance in screen units (1 = half the image width).
 
-    own: projections into the view they were lifted from, against the 2D seen there.
-    cross: projections into the other views, against the 2D seen there.
-    consistency: projections into one view from two different views, against each other.
+    own: projections into the view they were lifted from, against the 2D pose seen there.
+    cross: projections into the other views, against the 2D poses seen there.
+    consistency: projections into one view, lifted from two different views, against each other.
     """
 
     own: Float[Tensor, ""]
@@ -36,7 +37,7 @@ def reprojections(
     """Every view's pose seen by every view: `[..., i, j, :, :]` is view i's pose on view j's screen.
 
     Args:
-        poses_camera: one pose a view, in that view's camera frame, metres.
+        poses_camera: one pose per view, in that view's camera frame, metres.
         cameras: leading axes broadcastable to (*batch, V).
         clamp: see `Cameras.camera_to_pixels`.
     """
@@ -49,25 +50,31 @@ def multiview_loss(
     views: Views,
     clamp: float | None = None,
 ) -> MultiviewLoss:
-    """The label-free loss (the report's figure 3). No 3D label enters: `Views` has none.
+    """The label-free loss (the report's figure 3). It uses no 3D label: `Views` has none.
 
-    Each term is a mean over its pairs and joints. A 2D joint that is missing (NaN) takes no part in `own` and
-    `cross`; a view without any joint takes no part at all.
+    Each term is a mean over its pairs and joints. A 2D joint that is missing (NaN) is left out of `own` and `cross`; a
+    view without joints is left out of all terms.
 
     Args:
-        poses_camera: lifted poses, one a view, in that view's camera frame, metres.
+        poses_camera: lifted poses, one per view, in that view's camera frame, metres.
         views: what the cameras saw.
         clamp: None, or 1.0 as published; see `Cameras.camera_to_pixels`.
 
     Raises:
-        ValueError: with fewer than two views, for a single view says nothing about depth.
+        ValueError: with fewer than two views, since a single view says nothing about depth.
+
+    >>> from posekit.datasets import load_dataset
+    >>> people = load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",))
+    >>> true_poses = multiview_loss(people.poses_camera(), people.views())
+    >>> max(term.item() for term in true_poses) < 1e-5  # screen units: true poses agree with all views
+    True
     """
     count = views.screen.shape[-3]
     if count < 2:
         raise ValueError(f"label-free training needs at least two views of each moment, got {count}")
     seen = views.screen.isfinite().all(-1)  # (*batch, V, J)
     lifted = seen.any(-1)  # (*batch, V)
-    poses_camera = poses_camera.where(lifted[..., None, None], 1.0)  # any finite stand-in: it is masked below
+    poses_camera = poses_camera.where(lifted[..., None, None], 1.0)  # any finite value: it is masked below
     projected = reprojections(poses_camera, views.cameras, clamp)
     screen = views.screen.where(seen.unsqueeze(-1), 0.0)
 
@@ -87,7 +94,7 @@ def multiview_loss(
 
 
 def _sums(distance: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of the distances (*batch, A, B, J) that count, and how many do: both (A, B)."""
+    """Sums of the distances (*batch, A, B, J) that count, and their numbers: both (A, B)."""
     counts = counts.to(distance)
     return tuple(
         values.flatten(0, -4).sum((0, -1)) if values.ndim > 3 else values.sum(-1) for values in (distance * counts, counts)
@@ -98,15 +105,28 @@ TERMS = MultiviewLoss._fields
 
 
 def label_free_loss(lifter, batch: Views, clamp: float | None = None, terms: tuple[str, ...] = TERMS) -> Float[Tensor, ""]:
-    """Lift every view of a batch and sum the terms of `multiview_loss`; `terms` leaves some out for ablations."""
+    """Lift every view of a batch and sum the terms of `multiview_loss`.
+
+    Args:
+        lifter: from screen coordinates to poses in each view's camera frame.
+        batch: what the cameras saw.
+        clamp: see `multiview_loss`.
+        terms: the names of those that count; ablations leave some out.
+
+    >>> from posekit import FrameLifter, load_dataset
+    >>> people = load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",))
+    >>> lifter = FrameLifter(joints=15, width=32)
+    >>> loss = label_free_loss(lifter, people.views()[:64])
+    >>> loss.backward()  # no 3D label was involved
+    """
     return _total(multiview_loss(lifter(batch.screen), batch, clamp), terms)
 
 
 def middle_frame_loss(lifter, batch: Views, clamp: float | None = None, terms: tuple[str, ...] = TERMS) -> Float[Tensor, ""]:
-    """`label_free_loss` for a lifter of stretches (N, T) to the poses of their middle frames, (N,).
+    """`label_free_loss` for a lifter of windows (N, T) that returns the poses of their middle frames, (N,).
 
-    One frame a stretch, so that the samples of a step are as unlike each other as in single-frame training: frames of
-    one stretch are nearly the same (VideoPose3D trains this way for the same reason).
+    One frame per window, so that the samples of a step differ as much as in single-frame training: the frames of a
+    window are nearly the same (VideoPose3D trains this way for the same reason).
     """
     middle = batch[:, batch.screen.shape[1] // 2]
     return _total(multiview_loss(lifter(batch.screen), middle, clamp), terms)
@@ -117,5 +137,14 @@ def _total(loss: MultiviewLoss, terms: tuple[str, ...]) -> Tensor:
 
 
 def supervised_loss(lifter, batch: LabelledPoses) -> Float[Tensor, ""]:
-    """The report's baseline: its metric (`metrics.report_mpjpe`, metres) as the loss, with 3D labels."""
-    return report_mpjpe(lifter(batch.screen), batch.poses_camera).nanmean()
+    """The report's baseline: its metric (`metrics.report_mpjpe`, metres) as the loss, with 3D labels.
+
+    A joint without a label takes no part, nor does a pose without a label of its root or without any 2D joint. A batch
+    with nothing to compare has loss 0. A prediction that is NaN where it should not be makes the loss NaN.
+    """
+    lifted = batch.screen.isfinite().all(-1).any(-1, keepdim=True)
+    present = ~to_root_anchored(batch.poses_camera).isnan().any(-1) & lifted  # (*batch, J)
+    distances = report_mpjpe.per_joint(lifter(batch.screen), batch.poses_camera).where(present, 0)
+    count = present.sum(-1)
+    errors = distances.sum(-1) / count.clamp(min=1)
+    return errors.sum() / (count > 0).sum().clamp(min=1)

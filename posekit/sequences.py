@@ -1,24 +1,27 @@
 """Synchronised multi-view clips, and the two kinds of training samples made from them.
 
-Letters: F frames, V views, J joints. A missing joint is NaN in 2D and has confidence 0; nothing ever fills it in
-silently. `Views` is what label-free training may see: it has no field a 3D label could hide in.
+Letters: F frames, V views, J joints, T frames of a window. A missing joint is NaN in 2D and has confidence 0; nothing
+fills it in silently. `Views` is what label-free training may see: it has no field in which a 3D label could hide.
 """
 
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from posekit.cameras import Cameras
+from posekit.preview import views_svg
+from posekit.renaming import renamed
 from posekit.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One take without gaps: frames start..stop - 1 of its dataset."""
+    """One uninterrupted take: frames start..stop - 1 of its dataset."""
 
     subject: str
     action: str
@@ -32,17 +35,22 @@ class Clip:
 
 @dataclass(frozen=True)
 class Views:
-    """What V synchronised, calibrated cameras saw: a label-free batch. Leading axes `*batch`, often (frames,).
+    """What V synchronised, calibrated cameras saw: a label-free batch. Its leading axes `*batch` are often (frames,).
 
     Args:
         screen: 2D joints in screen coordinates; NaN where missing.
-        confidence: how far each 2D joint is to be trusted, 0 (missing) to 1.
+        confidence: how far each 2D joint can be trusted, from 0 (missing) to 1.
         cameras: with leading axes (*batch, V).
     """
 
     screen: Float[Tensor, "*batch V J 2"]
     confidence: Float[Tensor, "*batch V J"]
     cameras: Cameras
+
+    def __repr__(self) -> str:
+        """Sizes instead of every number."""
+        *batch, views, joints, _ = self.screen.shape
+        return f"Views({_counted('sample', *batch)}, {_counted('view', views)}, {joints} joints)"
 
     def __len__(self) -> int:
         return len(self.screen)
@@ -52,10 +60,10 @@ class Views:
         return Views(self.screen[index], self.confidence[index], self.cameras[index])
 
     def windows(self, frames: Int[Tensor, "*batch T"]) -> "Views":
-        """Stretches of frames as samples, leading axes (*batch, T); frame -1 is padding: NaN, confidence 0."""
-        there, index = frames >= 0, frames.clamp(min=0)
-        screen = self.screen[index].where(there[..., None, None, None], torch.nan)
-        return Views(screen, self.confidence[index] * there[..., None, None], self.cameras[index])
+        """Windows of frames as samples, leading axes (*batch, T); frame -1 is padding: NaN, confidence 0."""
+        present, index = frames >= 0, frames.clamp(min=0)
+        screen = self.screen[index].where(present[..., None, None, None], torch.nan)
+        return Views(screen, self.confidence[index] * present[..., None, None], self.cameras[index])
 
     def to(self, *args, **kwargs) -> "Views":
         """Move or cast, as `Tensor.to` does."""
@@ -74,6 +82,11 @@ class LabelledPoses:
     screen: Float[Tensor, "*batch J 2"]
     poses_camera: Float[Tensor, "*batch J 3"]
 
+    def __repr__(self) -> str:
+        """Sizes instead of every number."""
+        *batch, joints, _ = self.screen.shape
+        return f"LabelledPoses({_counted('sample', *batch)}, {joints} joints)"
+
     def __len__(self) -> int:
         return len(self.screen)
 
@@ -86,6 +99,12 @@ class LabelledPoses:
         return LabelledPoses(self.screen.to(*args, **kwargs), self.poses_camera.to(*args, **kwargs))
 
 
+def _counted(noun: str, *numbers: int) -> str:
+    """A number of things, or an array of them, in words: "2 x 3 views"; without numbers a single one."""
+    count = " x ".join(map(str, numbers)) or "1"
+    return f"{count} {noun}{'' if count == '1' else 's'}"
+
+
 @dataclass(frozen=True)
 class MultiViewDataset:
     """Clips of people seen by V cameras at once, all frames in one tensor.
@@ -93,10 +112,10 @@ class MultiViewDataset:
     Args:
         name: of the dataset.
         skeleton: names and order of the joints.
-        frame_rate: frames a second.
+        frame_rate: frames per second.
         clips: they cover all frames, in order and without overlap.
         view_names: V camera names.
-        cameras: one set for each clip: leading axes (clips, V).
+        cameras: one set per clip: leading axes (clips, V).
         pixels: 2D joints as a detector gives them; NaN where missing.
         confidence: 0 (missing) to 1.
         poses_world: 3D joints, world metres.
@@ -135,6 +154,18 @@ class MultiViewDataset:
         """Number of frames."""
         return len(self.poses_world)
 
+    def __repr__(self) -> str:
+        """Name and sizes instead of every number."""
+        frames, views, joints = self.confidence.shape
+        counts = dict(frame=frames, clip=len(self.clips), view=views, joint=joints)
+        sizes = ", ".join(_counted(noun, count) for noun, count in counts.items())
+        return f'MultiViewDataset("{self.name}": {sizes}, {self.frame_rate:g} fps)'
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the summary, and the first moment as every camera sees it."""
+        image_size_px = self.cameras.image_size_px[0]
+        return f"<p>{escape(repr(self))}</p>{views_svg(self.pixels[0], image_size_px, self.view_names, self.skeleton)}"
+
     @cached_property
     def clip_of_frame(self) -> Int[Tensor, " F"]:
         """Index of each frame's clip."""
@@ -148,12 +179,12 @@ class MultiViewDataset:
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """The actions there are, in order of appearance."""
+        """The actions, in order of appearance."""
         return tuple(dict.fromkeys(clip.action for clip in self.clips))
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """The subjects there are, in order of appearance."""
+        """The subjects, in order of appearance."""
         return tuple(dict.fromkeys(clip.subject for clip in self.clips))
 
     def screen(self) -> Float[Tensor, "F V J 2"]:
@@ -173,37 +204,38 @@ class MultiViewDataset:
         return LabelledPoses(self.screen().flatten(0, 1), self.poses_camera().flatten(0, 1))
 
     def clip_frames(self) -> Int[Tensor, "clips longest"]:
-        """Frame numbers of whole clips, one a row; -1 after the end of a clip that is not the longest."""
+        """Frame numbers of whole clips, one clip per row; -1 after the end of a clip that is not the longest."""
         starts, stops = self._clip_borders(torch.arange(len(self.clips)))
         frames = starts + torch.arange(max(map(len, self.clips)))
         return frames.where(frames < stops, -1)
 
-    def surrounding_frames(self, length: int) -> Int[Tensor, "F length"]:
-        """Frame numbers of every frame with its surroundings: itself in the middle; -1 beyond the ends of its clip.
+    @renamed(length="window")
+    def surrounding_frames(self, window: int) -> Int[Tensor, "F window"]:
+        """Frame numbers of the window around every frame, which is in its middle; -1 beyond the ends of its clip.
 
         Raises:
-            ValueError: for an even length, which has no middle.
+            ValueError: for an even window, which has no middle.
         """
-        if length < 1 or length % 2 == 0:
-            raise ValueError(f"length must be an odd number of frames, got {length}")
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f"window must be an odd number of frames, got {window}")
         starts, stops = self._clip_borders(self.clip_of_frame)
-        frames = torch.arange(len(self)).unsqueeze(-1) + torch.arange(length) - length // 2
+        frames = torch.arange(len(self)).unsqueeze(-1) + torch.arange(window) - window // 2
         return frames.where((frames >= starts) & (frames < stops), -1)
 
     def _clip_borders(self, index):
-        """First frame, and the one after the last, of the clips with these numbers, (N, 1) each."""
+        """First frames of the clips with these numbers, and the frames after their last ones, (N, 1) each."""
         borders = torch.tensor([(clip.start, clip.stop) for clip in self.clips])[index]
         return borders[:, :1], borders[:, 1:]
 
     def sha256(self) -> str:
-        """Digest of the poses, 2D and 3D, to tell whether two runs had the same data."""
+        """Digest of the 2D and 3D poses, which tells whether two runs had the same data."""
         digest = hashlib.sha256()
         for tensor in (self.pixels, self.poses_world):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def select_clips(self, clips: list[Clip]) -> "MultiViewDataset":
-        """The same dataset with some of its clips only."""
+        """The same dataset with only some of its clips."""
         chosen = [self.clips.index(clip) for clip in clips]
         frames = torch.cat([torch.arange(clip.start, clip.stop) for clip in clips])
         return replace(
@@ -216,13 +248,14 @@ class MultiViewDataset:
         )
 
     def every(self, stride: int) -> "MultiViewDataset":
-        """The same dataset with every stride-th frame of each clip; the frame rate falls with it.
+        """The same dataset with every stride-th frame of each clip; the frame rate falls accordingly.
 
         Raises:
-            ValueError: for a stride below 1.
+            ValueError: for a stride below 1, or longer than every clip.
         """
-        if stride < 1:
-            raise ValueError(f"stride must be at least 1, got {stride}")
+        longest = max(map(len, self.clips))
+        if not 1 <= stride <= longest:
+            raise ValueError(f"stride must be from 1 to the longest clip's {longest} frames, got {stride}")
         if stride == 1:
             return self
         kept = [range(clip.start, clip.stop, stride) for clip in self.clips]
@@ -237,8 +270,55 @@ class MultiViewDataset:
             poses_world=self.poses_world[frames],
         )
 
+    def validation_split(self, share: float = 0.25, gap: int = 10) -> tuple["MultiViewDataset", "MultiViewDataset"]:
+        """What to train on and what to hold out, for choosing settings and for stopping early without a test set.
+
+        The last `share` of each subject's and action's frames is held out, in the order of the clips. The `gap` frames
+        before it are in neither part, since neighbouring frames are nearly the same.
+
+        Raises:
+            ValueError: for a share outside (0, 1), a negative gap, or if a subject's frames of an action are too few.
+
+        >>> from posekit.datasets import load_dataset
+        >>> train = load_dataset("synthetic", "train", subjects=("S1",), actions=("Box",))
+        >>> kept, held_out = train.validation_split()
+        >>> len(train), len(kept), len(held_out)
+        (360, 260, 90)
+        """
+        if not 0 < share < 1 or gap < 0:
+            raise ValueError(f"share must be in (0, 1) and gap must not be negative, got {share} and {gap}")
+        kept, held_out = [], []
+        for subject, action in dict.fromkeys((clip.subject, clip.action) for clip in self.clips):
+            clips = [clip for clip in self.clips if (clip.subject, clip.action) == (subject, action)]
+            total = sum(map(len, clips))
+            first = total - int(share * total)
+            if not gap < first < total:
+                raise ValueError(
+                    f"{self.name}: {subject}'s {total} frames of {action} are too few to hold out {share:.0%} of them "
+                    f"with a gap of {gap} frames"
+                )
+            done = 0
+            for clip in clips:
+                kept.append(replace(clip, stop=min(clip.stop, clip.start + first - gap - done)))
+                held_out.append(replace(clip, start=max(clip.start, clip.start + first - done)))
+                done += len(clip)
+        return self._pieces(kept), self._pieces(held_out)
+
+    def _pieces(self, clips: list[Clip]) -> "MultiViewDataset":
+        """Parts of clips, in the order of this dataset and without the empty ones."""
+        clips = sorted((clip for clip in clips if clip.start < clip.stop), key=lambda clip: clip.start)
+        frames = torch.cat([torch.arange(clip.start, clip.stop) for clip in clips])
+        return replace(
+            self,
+            clips=_consecutive(clips),
+            cameras=self.cameras[self.clip_of_frame[[clip.start for clip in clips]]],
+            pixels=self.pixels[frames],
+            confidence=self.confidence[frames],
+            poses_world=self.poses_world[frames],
+        )
+
     def select_views(self, names: list[str]) -> "MultiViewDataset":
-        """The same dataset seen by some of its cameras only.
+        """The same dataset seen by only some of its cameras.
 
         Raises:
             ValueError: for a camera it does not have; the message lists those it has.
@@ -255,24 +335,25 @@ class MultiViewDataset:
             confidence=self.confidence[:, views],
         )
 
-    def with_detector_noise(self, noise_px: float, missing: float, source: torch.Generator) -> "MultiViewDataset":
+    @renamed(source="generator")
+    def with_detector_noise(self, noise_px: float, missing: float, generator: torch.Generator) -> "MultiViewDataset":
         """The same poses as an imperfect detector would see them; the 3D labels stay as they are.
 
         Args:
-            noise_px: typical standard deviation of a 2D joint, pixels. Each joint's own is between a half and one and
-                a half times that, and its confidence falls from 1 to 1/3 as it grows.
-            missing: probability of a joint not being found: NaN, confidence 0.
-            source: of the randomness.
+            noise_px: typical standard deviation of a 2D joint, pixels. Each joint's own lies between 0.5 and 1.5 times
+                this value, and its confidence falls from 1 to 1/3 as it grows.
+            missing: probability that a joint is not found: NaN, confidence 0.
+            generator: of all that is drawn.
 
         Raises:
-            ValueError: for a negative noise or a probability that is none.
+            ValueError: for a negative noise, or a probability outside [0, 1].
         """
         if noise_px < 0 or not 0 <= missing <= 1:
             raise ValueError(f"noise_px must not be negative and missing must be in [0, 1], got {noise_px} and {missing}")
-        relative = 0.5 + torch.rand(self.confidence.shape, generator=source)
-        pixels = self.pixels + noise_px * relative.unsqueeze(-1) * torch.randn(self.pixels.shape, generator=source)
+        relative = 0.5 + torch.rand(self.confidence.shape, generator=generator)
+        pixels = self.pixels + noise_px * relative.unsqueeze(-1) * torch.randn(self.pixels.shape, generator=generator)
         confidence = self.confidence * (0.5 / relative if noise_px else 1.0)
-        found = torch.rand(self.confidence.shape, generator=source) >= missing
+        found = torch.rand(self.confidence.shape, generator=generator) >= missing
         return replace(self, pixels=pixels.where(found.unsqueeze(-1), torch.nan), confidence=confidence * found)
 
 
@@ -288,11 +369,28 @@ def from_clips(
     view_names: tuple[str, ...],
     clips: list[dict],
 ) -> MultiViewDataset:
-    """Assemble a dataset from one dictionary a clip.
+    """Assemble a dataset from one dictionary per clip.
 
     Args:
+        name, skeleton, frame_rate, view_names: as in `MultiViewDataset`.
         clips: each with `subject`, `action`, `name`, `cameras` (V,), `pixels` (F, V, J, 2), `poses_world` (F, J, 3)
             and optionally `confidence` (F, V, J); without it a finite 2D joint has confidence 1, a NaN one 0.
+
+    Raises:
+        ValueError: if the parts do not fit together.
+
+    >>> from posekit.datasets import load_dataset
+    >>> walk = load_dataset("synthetic", "test", subjects=("S1",), actions=("Walking",))
+    >>> half_second = dict(
+    ...     subject="S1",
+    ...     action="Walking",
+    ...     name="the first steps",
+    ...     cameras=walk.cameras[0],
+    ...     pixels=walk.pixels[:30],
+    ...     poses_world=walk.poses_world[:30],
+    ... )
+    >>> from_clips("steps", walk.skeleton, walk.frame_rate, walk.view_names, [half_second])
+    MultiViewDataset("steps": 30 frames, 1 clip, 3 views, 15 joints, 60 fps)
     """
     lengths = [len(clip["poses_world"]) for clip in clips]
     described = [Clip(c["subject"], c["action"], c["name"], 0, length) for c, length in zip(clips, lengths)]

@@ -1,4 +1,4 @@
-"""Skeletons: which joints a pose has, how they hang together, which are left and which right.
+"""Skeletons: which joints a pose has, how they are connected, and which are left and which right.
 
 A pose is a tensor `(..., J, 3)` in metres, or `(..., J, 2)` in an image. Joint 0 is the root (the pelvis).
 """
@@ -15,12 +15,24 @@ class Skeleton:
     """A tree of named joints. Sides are read from the names: "left_knee" mirrors "right_knee".
 
     Args:
-        name: what to call the layout, e.g. in records and error messages.
+        name: of the layout, for records and error messages.
         joints: J names, the root first.
         parents: for each joint the index of its parent, -1 for the root.
 
     Raises:
-        ValueError: if the parents do not make a tree rooted at joint 0, or a side has no partner.
+        ValueError: if the parents do not form a tree rooted at joint 0, or a side has no partner.
+
+    >>> legs = Skeleton(
+    ...     name="legs",
+    ...     joints=("pelvis", "left_knee", "left_foot", "right_knee", "right_foot"),
+    ...     parents=(-1, 0, 1, 0, 3),
+    ... )
+    >>> legs
+    Skeleton("legs": 5 joints)
+    >>> legs.sides
+    ('centre', 'left', 'left', 'right', 'right')
+    >>> [legs.joints[partner] for partner in legs.partners][:3]
+    ['pelvis', 'right_knee', 'right_foot']
     """
 
     name: str
@@ -42,14 +54,21 @@ class Skeleton:
     def __len__(self) -> int:
         return len(self.joints)
 
+    def __repr__(self) -> str:
+        return f'Skeleton("{self.name}": {len(self)} joints)'
+
     def index(self, joint: str) -> int:
-        """Index of a joint by name; a ValueError lists the names there are."""
+        """Index of a joint by name.
+
+        Raises:
+            ValueError: for a name it does not have; the message lists those it has.
+        """
         if joint not in self.joints:
             raise ValueError(f"{self.name} has no joint {joint!r}; it has {', '.join(self.joints)}")
         return self.joints.index(joint)
 
     def ancestors(self, joint: int) -> list[int]:
-        """The chain from a joint's parent up to the root (cut short where the parents run in a circle)."""
+        """The chain from a joint's parent up to the root (cut short where the parents form a cycle)."""
         chain = []
         while self.parents[joint] >= 0 and len(chain) <= len(self.joints):
             joint = self.parents[joint]
@@ -58,7 +77,7 @@ class Skeleton:
 
     @cached_property
     def bones(self) -> tuple[tuple[int, int], ...]:
-        """The J - 1 bones, a pair (parent, child) for every joint but the root."""
+        """The J - 1 bones, one pair (parent, child) for every joint but the root."""
         return tuple((parent, child) for child, parent in enumerate(self.parents) if parent >= 0)
 
     @cached_property
@@ -77,10 +96,10 @@ class Skeleton:
         return (poses[..., children, :] - poses[..., parents, :]).norm(dim=-1)
 
     def mirror(self, poses: Float[Tensor, "*batch J axes"]) -> Float[Tensor, "*batch J axes"]:
-        """Swap left and right and negate the first axis: what a mirror beside the person shows.
+        """Swap left and right and negate the first axis, as a mirror beside the person does.
 
-        Right for any frame whose x axis points sideways: camera (3D), centred screen coordinates (2D).
-        Doing it twice gives the poses back.
+        Valid in any frame whose x axis points sideways: camera (3D), centred screen coordinates (2D).
+        Mirroring twice gives the poses back.
         """
         flip = poses.new_tensor([-1.0] + [1.0] * (poses.shape[-1] - 1))
         return poses[..., list(self.partners), :] * flip
@@ -95,7 +114,7 @@ def _other_side(joint: str) -> str:
 
 
 def to_root_anchored(poses: Float[Tensor, "*batch J xyz"]) -> Float[Tensor, "*batch J xyz"]:
-    """Absolute joints -> the root absolute, every other joint relative to it (what the lifter predicts)."""
+    """Absolute joints -> the root absolute, every other joint relative to it, as a lifter predicts them."""
     root = poses[..., :1, :]
     return poses - root + _at_root(root, poses)
 

@@ -1,48 +1,68 @@
-"""Training and evaluation: one loop for every method. All samples live on the device; a batch is an index."""
+"""Training: one loop for every method. All samples live on the device; a batch is an index."""
 
 import copy
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from posekit.metrics import all_metrics_mm, report_mpjpe
+from posekit.checkpoints import Checkpoint
+from posekit.evaluation import (  # noqa: F401  they can be imported from here as well
+    Evaluation,
+    evaluate,
+    evaluate_poses,
+    lift,
+    lift_dataset,
+    report_mpjpe_mm,
+    share_behind,
+)
 from posekit.random import seeded
 from posekit.sequences import LabelledPoses, MultiViewDataset, Views
 
 SWITCHES = ("none", "both", "dropout", "norm")
 SCHEDULES = ("constant", "one_cycle")
 
+Samples = Views | LabelledPoses
+Loss = Callable[[nn.Module, Samples], Tensor]
+
 
 @dataclass
 class Curve:
-    """How a training run went: a value an epoch (the error only at the epochs where it was measured)."""
+    """How a training run went: one value per epoch, None where it was not measured."""
 
     epoch: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     report_mpjpe_mm: list[float | None] = field(default_factory=list)
+    validation_loss: list[float | None] = field(default_factory=list)
 
-    def add(self, epoch: int, loss: float, report_mpjpe_mm: float | None) -> None:
+    def add(self, epoch: int, loss: float, report_mpjpe_mm: float | None = None, validation_loss: float | None = None) -> None:
         """Append one epoch."""
         self.epoch.append(epoch)
         self.loss.append(loss)
         self.report_mpjpe_mm.append(report_mpjpe_mm)
+        self.validation_loss.append(validation_loss)
 
     def measured(self) -> tuple[list[int], list[float]]:
         """The epochs at which the error was measured, and these errors. A record's: `Curve(**record.curve).measured()`."""
         kept = [index for index, error in enumerate(self.report_mpjpe_mm) if error is not None]
         return [self.epoch[index] for index in kept], [self.report_mpjpe_mm[index] for index in kept]
 
+    def best_epoch(self) -> int:
+        """The first epoch with the lowest validation loss; 0 where there is none."""
+        known = [(value, epoch) for value, epoch in zip(self.validation_loss, self.epoch) if value is not None]
+        return min(known, default=(0.0, 0))[1]
+
 
 def fit(
     lifter: nn.Module,
-    samples: Views | LabelledPoses,
-    loss: Callable[[nn.Module, Views | LabelledPoses], Tensor],
+    samples: Samples,
+    loss: Loss,
     *,
     epochs: int,
     batch_size: int = 128,
@@ -51,6 +71,8 @@ def fit(
     switch: str = "none",
     switch_after: int | None = None,
     generator: torch.Generator,
+    validation: Samples | None = None,
+    patience: int | None = None,
     test: MultiViewDataset | None = None,
     test_every: int = 1,
     checkpoint: str | Path | None = None,
@@ -62,52 +84,76 @@ def fit(
         samples: the whole training set; `losses.label_free_loss` takes `Views`, `losses.supervised_loss` poses.
         loss: of the lifter and a batch of samples.
         epochs: passes over the samples, each in a new random order.
-        batch_size: samples a step. A last batch of one is left out: batch norm cannot train on it.
+        batch_size: samples per step. A last batch of one is left out: batch norm cannot train on it.
         learning_rate: Adam's; with "one_cycle" the peak.
         schedule: "constant", or "one_cycle" (Smith and Topin 2019).
         switch: what the later epochs train without: "none", "dropout", "norm" (batch-norm statistics frozen), "both"
             (the lifter in eval mode: the report's "0.5 -> 0.0").
         switch_after: number of epochs before the switch; default half of them and one more, as published.
-        generator: source of batch order and dropout; the same seed gives the same bits on a CPU
+        generator: random numbers for batch order and dropout; the same seed gives the same bits on a CPU
             with the same number of threads.
-        test: measured on every `test_every` epochs and at the end, for the curve only.
-        checkpoint: a file to keep the state of the run in after every epoch. If it is there, the run goes on from
+        validation: held-out samples, e.g. from `MultiViewDataset.validation_split`. Their loss is measured after every
+            epoch, in eval mode, and the lifter ends with the weights of the epoch where it was lowest. It is the loss
+            that is trained with, so that label-free training stays label-free.
+        patience: stop after this many epochs without a lower validation loss; default never.
+        test: measured every `test_every` epochs and at the last of `epochs`, for the curve only.
+        checkpoint: a file that keeps the state of the run after every epoch. If it exists, the run continues from
             it, to the same bits on a CPU as if it had never stopped; it is removed at the end.
 
     Raises:
-        ValueError: for an unknown schedule or switch, if the loss stops being finite, or if the checkpoint is of
-            another run.
+        ValueError: for an unknown schedule or switch, no samples, or a patience without validation; if the loss or the
+            weights stop being finite, or the loss finds nothing to compare in the samples; if the checkpoint is
+            damaged or of another run.
+
+    >>> from posekit.datasets import load_dataset
+    >>> from posekit.lifters import FrameLifter
+    >>> from posekit.losses import label_free_loss
+    >>> from posekit.random import generator
+    >>> train = load_dataset("synthetic", "train", subjects=("S2",), actions=("Box",))
+    >>> random = generator(0)
+    >>> lifter = FrameLifter(15, width=32, generator=random)
+    >>> curve = fit(lifter, train.views(), label_free_loss, epochs=3, learning_rate=1e-3, generator=random)
+    >>> curve.epoch, curve.loss[2] < curve.loss[0]
+    ([1, 2, 3], True)
     """
-    if schedule not in SCHEDULES or switch not in SWITCHES:
-        raise ValueError(f"schedule must be one of {SCHEDULES}, switch one of {SWITCHES}, got {schedule!r}, {switch!r}")
+    _check_options(schedule, switch, patience, samples, validation)
     switch_after = epochs // 2 + 1 if switch_after is None else switch_after
+    settings = dict(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, schedule=schedule, switch=switch)
+    settings |= dict(switch_after=switch_after, patience=patience, test_every=test_every, loss=loss, generator=generator)
+    settings |= dict(
+        lifter=getattr(lifter, "settings", str(lifter)),
+        initial_weights=lifter,
+        samples=samples,
+        validation=validation,
+        test=test,
+    )
+    file = Checkpoint(checkpoint, settings)
     optimizer = torch.optim.Adam(lifter.parameters(), lr=learning_rate)
     steps = epochs * len(_batches(torch.arange(len(samples)), batch_size))
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps) if schedule == "one_cycle" else None
-    curve = Curve()
-    state = _State(lifter, optimizer, scheduler, curve, dict(epochs=epochs, batch_size=batch_size, samples=len(samples)))
+    run = _Run(lifter, loss, optimizer, scheduler)
     with seeded(generator):
-        start = state.load(checkpoint)
+        file.load(run.restore, next(lifter.parameters()).device)
+        curve, start = run.curve, len(run.curve.epoch)
         for epoch in (bar := tqdm(range(start, epochs), initial=start, total=epochs, unit="epoch", disable=quiet())):
+            if patience is not None and epoch - curve.best_epoch() >= patience:
+                break
             set_mode(lifter, switch if epoch >= switch_after else "none")
-            order = torch.randperm(len(samples)).to(samples.screen.device)
-            total = torch.zeros((), device=order.device)
-            batches = _batches(order, batch_size)
-            for index in batches:
-                value = loss(lifter, samples[index])
-                optimizer.zero_grad()
-                value.backward()
-                optimizer.step()
-                if scheduler:
-                    scheduler.step()
-                total += value.detach()
-            if not total.isfinite():
-                raise ValueError(f"the loss is no longer finite in epoch {epoch + 1}: {total.item()}")
+            value, held_out = run.train_epoch(samples, batch_size), None
+            _check_loss("loss", value, epoch + 1)
+            _check_weights(lifter, epoch + 1)
+            if validation is not None:
+                held_out = mean_loss(lifter, validation, loss, batch_size)
+                _check_loss("validation loss", held_out, epoch + 1)
             measured = test is not None and ((epoch + 1) % test_every == 0 or epoch + 1 == epochs)
-            curve.add(epoch + 1, total.item() / len(batches), report_mpjpe_mm(lifter, test) if measured else None)
+            curve.add(epoch + 1, value, report_mpjpe_mm(lifter, test) if measured else None, held_out)
+            if curve.best_epoch() == epoch + 1:
+                run.best = copy.deepcopy(lifter.state_dict())
             bar.set_postfix(loss=curve.loss[-1], mm=curve.report_mpjpe_mm[-1])
-            state.save(checkpoint, epoch + 1)
-    state.forget(checkpoint)
+            file.save(run.state())
+    file.forget()
+    if run.best is not None:
+        lifter.load_state_dict(run.best)
     lifter.eval()
     return curve
 
@@ -115,7 +161,7 @@ def fit(
 def adapt(
     lifter: nn.Module,
     views: Views,
-    loss: Callable[[nn.Module, Views], Tensor],
+    loss: Loss,
     *,
     epochs: int = 200,
     batch_size: int = 64,
@@ -133,8 +179,8 @@ def adapt(
         views: what is adapted to.
         loss: label-free, e.g. `losses.label_free_loss`.
         epochs, batch_size, learning_rate: the report's for HumanEva-I.
-        generator: source of the batch order.
-        options: `fit`'s `test`, `test_every`, `schedule` and `checkpoint`.
+        generator: random numbers for the batch order.
+        options: `fit`'s `schedule`, `validation`, `patience`, `test`, `test_every` and `checkpoint`.
 
     Returns:
         The adapted copy and its curve.
@@ -147,60 +193,12 @@ def adapt(
     return adapted, fit(adapted, views, loss, switch="both", switch_after=0, **options)
 
 
-@dataclass
-class _State:
-    """All that a run needs to go on from where it stopped."""
-
-    lifter: nn.Module
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None
-    curve: Curve
-    settings: dict[str, int]
-
-    def save(self, path: str | Path | None, epoch: int) -> None:
-        if path is None:
-            return
-        content = dict(
-            settings=self.settings,
-            epoch=epoch,
-            lifter=self.lifter.state_dict(),
-            optimizer=self.optimizer.state_dict(),
-            scheduler=self.scheduler.state_dict() if self.scheduler else None,
-            curve=asdict(self.curve),
-            random=torch.get_rng_state(),
-        )
-        partly = Path(f"{path}.part")
-        torch.save(content, partly)
-        os.replace(partly, path)
-
-    def load(self, path: str | Path | None) -> int:
-        """Put back what was saved, if anything; returns the number of epochs done."""
-        if path is None or not Path(path).exists():
-            return 0
-        content = torch.load(path, weights_only=True, map_location=next(self.lifter.parameters()).device)
-        if content["settings"] != self.settings:
-            raise ValueError(f"{path} is of another run: {content['settings']}, this one has {self.settings}")
-        self.lifter.load_state_dict(content["lifter"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        if self.scheduler:
-            self.scheduler.load_state_dict(content["scheduler"])
-        self.curve.__dict__.update(content["curve"])
-        torch.set_rng_state(content["random"].cpu())
-        return content["epoch"]
-
-    def forget(self, path: str | Path | None) -> None:
-        if path is not None:
-            Path(path).unlink(missing_ok=True)
-
-
-def quiet() -> bool:
-    """No progress bars and no controls where the book is built: the environment says POSEKIT_QUIET."""
-    return bool(os.environ.get("POSEKIT_QUIET"))
-
-
-def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    alone_is_fine = batch_size == 1 or len(order) == 1
-    return [index for index in order.split(batch_size) if len(index) > 1 or alone_is_fine]
+@torch.no_grad()
+def mean_loss(lifter: nn.Module, samples: Samples, loss: Loss, batch_size: int = 128) -> float:
+    """The mean loss of samples in eval mode, in which it leaves the lifter."""
+    lifter.eval()
+    batches = torch.arange(len(samples), device=samples.screen.device).split(batch_size)
+    return sum(len(index) * loss(lifter, samples[index]) for index in batches).item() / len(samples)
 
 
 def set_mode(lifter: nn.Module, switch: str) -> None:
@@ -212,82 +210,85 @@ def set_mode(lifter: nn.Module, switch: str) -> None:
             module.eval()
 
 
-@torch.no_grad()
-def lift(lifter: nn.Module, screen: Tensor, chunk: int = 4096) -> Tensor:
-    """Poses (*batch, J, 3) of 2D joints (*batch, J, 2), each lifted on its own, in eval mode, `chunk` at a time.
+@dataclass
+class _Run:
+    """What takes the steps, and all that a run needs to continue from where it stopped."""
 
-    The lifter's mode is put back afterwards.
-    """
-    flat = screen.reshape(-1, *screen.shape[-2:])
-    return _in_chunks(lifter, flat, chunk).reshape(*screen.shape[:-1], 3)
+    lifter: nn.Module
+    loss: Loss
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    curve: Curve = field(default_factory=Curve)
+    best: dict[str, Tensor] | None = None
 
+    def train_epoch(self, samples: Samples, batch_size: int) -> float:
+        """One pass in a new random order; returns the mean of the batches' losses."""
+        order = torch.randperm(len(samples)).to(samples.screen.device)
+        total = torch.zeros((), device=order.device)
+        batches = _batches(order, batch_size)
+        for index in batches:
+            value = self.loss(self.lifter, samples[index])
+            self.optimizer.zero_grad()
+            value.backward()
+            self.optimizer.step()
+            if self.scheduler:
+                self.scheduler.step()
+            total += value.detach()
+        return total.item() / len(batches)
 
-def lift_dataset(lifter: nn.Module, dataset: MultiViewDataset) -> Float[Tensor, "F V J 3"]:
-    """Poses of all frames and views, each view on its own; a sequence lifter sees each frame's clip or surroundings."""
-    if not hasattr(lifter, "window"):
-        return lift(lifter, dataset.screen())
-    if lifter.window is None:
-        frames = dataset.clip_frames()
-        return _in_chunks(lifter, dataset.views().windows(frames).screen, chunk=8)[frames >= 0]
-    frames = dataset.surrounding_frames(lifter.window)
-    return _in_chunks(lifter, dataset.views().windows(frames).screen, chunk=256)
+    def state(self) -> dict[str, Any]:
+        return dict(
+            lifter=self.lifter.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            scheduler=self.scheduler.state_dict() if self.scheduler else None,
+            curve=asdict(self.curve),
+            best=self.best,
+            random=torch.get_rng_state(),
+        )
 
-
-@torch.no_grad()
-def _in_chunks(lifter: nn.Module, batch: Tensor, chunk: int) -> Tensor:
-    device = next(lifter.parameters()).device
-    was_training = {module: module.training for module in lifter.modules()}
-    lifter.eval()
-    poses = torch.cat([lifter(part.to(device)).to(batch.device) for part in batch.split(chunk)])
-    for module, training in was_training.items():
-        module.training = training
-    return poses
-
-
-@torch.no_grad()
-def share_behind(lifter: nn.Module, screen: Float[Tensor, "*batch J 2"], generator: torch.Generator) -> float:
-    """The share of people whose root a lifter puts behind the camera while it trains, that is in train mode.
-
-    Of an untrained lifter with a free root it tells whether label-free training is likely to find the way to the
-    front; see the book's "What we found". With a root that is positive by construction it is 0.
-
-    Args:
-        lifter: of single frames; left untouched, batch-norm statistics included.
-        screen: 2D joints in screen coordinates, seen as one batch.
-        generator: source of dropout.
-    """
-    training = copy.deepcopy(lifter).train()
-    with seeded(generator):
-        depth = training(screen)[..., 0, 2]
-    return (depth[~depth.isnan()] < 0).float().mean().item()
+    def restore(self, state: dict[str, Any] | None) -> None:
+        if state is None:
+            return
+        self.lifter.load_state_dict(state["lifter"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.curve = Curve(**state["curve"])
+        self.best = state["best"]
+        torch.set_rng_state(state["random"].cpu())
 
 
-def report_mpjpe_mm(lifter: nn.Module, dataset: MultiViewDataset) -> float:
-    """The report's metric over all frames and views of a dataset, each view lifted on its own, millimetres."""
-    errors = report_mpjpe(lift_dataset(lifter, dataset), dataset.poses_camera())
-    return 1000 * errors.nanmean().item()
+def _check_options(schedule: str, switch: str, patience: int | None, samples: Samples, validation: Samples | None) -> None:
+    if schedule not in SCHEDULES or switch not in SWITCHES:
+        raise ValueError(f"schedule must be one of {SCHEDULES}, switch one of {SWITCHES}, got {schedule!r}, {switch!r}")
+    if len(samples) == 0 or (validation is not None and len(validation) == 0):
+        raise ValueError("there are no samples to train on, or none to validate with")
+    if patience is not None and (patience < 1 or validation is None):
+        raise ValueError(f"patience must be at least 1 and needs validation samples, got {patience}")
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Mean errors in millimetres: of all frames and views, and of each action's."""
-
-    metrics_mm: dict[str, float]
-    by_action: dict[str, dict[str, float]]
-
-
-def evaluate(lifter: nn.Module, dataset: MultiViewDataset) -> Evaluation:
-    """Every metric of `metrics.METRICS`, each view lifted on its own, as at test time."""
-    return evaluate_poses(lift_dataset(lifter, dataset), dataset)
+def _check_loss(name: str, value: float, epoch: int) -> None:
+    """An exact 0 is no success: it means that no joint of any sample took part."""
+    if not math.isfinite(value):
+        raise ValueError(f"the {name} is no longer finite in epoch {epoch}: {value}")
+    if value == 0:
+        raise ValueError(f"the {name} is 0 in epoch {epoch}: the samples hold nothing to compare; are their joints all NaN?")
 
 
-def evaluate_poses(poses_camera: Tensor, dataset: MultiViewDataset) -> Evaluation:
-    """`evaluate` for poses (F, V, J, 3) already at hand, each in its view's camera frame."""
-    errors = all_metrics_mm(poses_camera.double(), dataset.poses_camera().double())
-    actions = [clip.action for clip in dataset.clips]
-    by_action = {}
-    for action in dataset.actions:
-        clips = torch.tensor([index for index, name in enumerate(actions) if name == action])
-        frames = torch.isin(dataset.clip_of_frame, clips)
-        by_action[action] = {name: error[frames].nanmean().item() for name, error in errors.items()}
-    return Evaluation({name: error.nanmean().item() for name, error in errors.items()}, by_action)
+def _check_weights(lifter: nn.Module, epoch: int) -> None:
+    broken = [name for name, value in lifter.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"weights are no longer finite after epoch {epoch}, though the loss was: {', '.join(broken)}; "
+            "look for a NaN in the loss's gradient"
+        )
+
+
+def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    alone_is_fine = batch_size == 1 or len(order) == 1
+    return [index for index in order.split(batch_size) if len(index) > 1 or alone_is_fine]
+
+
+def quiet() -> bool:
+    """No progress bars and no controls where the book is built: the environment says POSEKIT_QUIET."""
+    return bool(os.environ.get("POSEKIT_QUIET"))

@@ -1,7 +1,7 @@
-"""Controls around the book's figures, for those who run a chapter with a live kernel.
+"""Controls around the book's figures, for readers who run a chapter with a live kernel.
 
-In a page there is no kernel: a slider would move and nothing happen. So where the book is built an explorer shows
-itself as a plain figure, and makes no controls at all.
+A page has no kernel: a slider would move and nothing would happen. While the book is being built, an explorer
+therefore shows itself as a plain figure and creates no controls at all.
 """
 
 import json
@@ -26,17 +26,17 @@ Method = nn.Module | Callable[[MultiViewDataset], Float[Tensor, "F V J 3"]]
 
 
 class LiftExplorer:
-    """One moment, lifted by a method of the reader's choice: choose clip, frame, view, method and 2D noise.
+    """One moment, lifted as the reader chooses: clip, frame, view, method and 2D noise.
 
-    As the last line of a cell it shows its controls and the figure they redraw; where the book is built, the figure.
+    On the last line of a cell it shows its controls and the figure they redraw; in the built book, only the figure.
 
     Args:
-        dataset: the clips to choose from. A whole clip is lifted at once, so sequence lifters see their window.
-        methods: what to choose from, by the name the menu shows. A function gets the chosen clip as a dataset.
+        dataset: the clips to choose from. A whole clip is lifted at once, so a sequence lifter gets whole windows.
+        methods: what to choose from, by the name shown in the menu. A function receives the chosen clip as a dataset.
         seed: of the 2D noise.
 
     Raises:
-        ValueError: without a method.
+        ValueError: if there are no methods.
     """
 
     def __init__(self, dataset: MultiViewDataset, methods: dict[str, Method], seed: int = 0):
@@ -48,13 +48,13 @@ class LiftExplorer:
     def figure(
         self, clip: int = 0, frame: int | None = None, view: int = 0, method: str | None = None, noise_px: float = 0.0
     ) -> go.Figure:
-        """The figure for one choice.
+        """The figure for one set of choices.
 
         Args:
             clip: index of the clip.
-            frame: within the clip; default its middle.
+            frame: within the clip; by default its middle.
             view: index of the camera.
-            method: name; default the first.
+            method: name; by default the first.
             noise_px: typical standard deviation of the 2D joints, pixels.
         """
         method = method or next(iter(self.methods))
@@ -80,7 +80,7 @@ class LiftExplorer:
 
     @cached_property
     def controls(self) -> dict[str, ipywidgets.ValueWidget]:
-        """The menus and sliders, by the name of `figure`'s argument."""
+        """The menus and sliders, by the name of the argument of `figure` that each sets."""
         clips = [(f"{clip.subject}, {clip.name}", index) for index, clip in enumerate(self.dataset.clips)]
         views = [(name, index) for index, name in enumerate(self.dataset.view_names)]
         last = len(self.dataset.clips[0]) - 1
@@ -104,7 +104,7 @@ class LiftExplorer:
         return self.figure(**{name: control.value for name, control in self.controls.items()})
 
     def _redraw(self, change) -> None:
-        """Move the lines of the figure that stands there, so that the reader's viewpoint stays."""
+        """Move the lines of the existing figure, so that the reader's viewpoint is kept."""
         self.controls["frame"].max = len(self.dataset.clips[self.controls["clip"].value]) - 1
         new = self._chosen()
         with self.drawn.batch_update():

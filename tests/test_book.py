@@ -1,4 +1,4 @@
-"""The strict build, and what can be told from the built files alone."""
+"""The strict build, and what the built files alone can show."""
 
 import json
 import re

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posekit.cameras import LENS_REACH, NEAR_M, Cameras, distort, inverse_depth, rotation_from_quaternion, undistort
+from posekit.cameras import NEAR_M, Cameras, inverse_depth, rotation_from_quaternion
 from posekit.datasets.humaneva import humaneva_cameras
+from posekit.lenses import LENS_REACH, undistort
 
 coordinates = st.floats(-1.2, 1.2)
 
@@ -38,17 +39,6 @@ def test_world_to_camera_agrees_with_opencv(poses_world):
         expected, _ = cv2.projectPoints(poses_world.reshape(-1, 3).numpy(), rotation, translation, matrix, lens)
         actual = camera.world_to_pixels(poses_world).reshape(-1, 2).numpy()
         np.testing.assert_allclose(actual, expected[:, 0], atol=1e-6)
-
-
-def test_the_human36m_lens_is_the_formula_of_its_code(source):
-    rays = torch.rand(50, 2, generator=source, dtype=torch.float64) - 0.5
-    (k1, k2, k3), (p1, p2) = (-0.2, 0.24, -0.002), (-0.0009, -0.0014)
-    x, y = rays.unbind(-1)
-    r2 = x * x + y * y
-    gain = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3 + p2 * x + p1 * y
-    expected = torch.stack([x * gain + p2 * r2, y * gain + p1 * r2], dim=-1)
-    actual = distort(rays, torch.tensor([k1, k2, k3]).double(), torch.tensor([p1, p2]).double(), "human36m")
-    torch.testing.assert_close(actual, expected)
 
 
 def test_world_and_camera_frames_are_inverse(cameras, poses_world):
@@ -182,7 +172,10 @@ def test_quaternions_must_be_unit():
         ("R_world_to_camera", torch.ones(3, 3, 3), "not a rotation"),
         ("R_world_to_camera", -torch.eye(3).expand(3, 3, 3), "not a rotation"),
         ("focal_px", torch.zeros(3, 2), "must be positive"),
-        ("lens", "fisheye", "lens must be one of"),
+        ("lens", "pinhole", "lens must be one of \\('opencv', 'human36m', 'fisheye', 'none'\\), got 'pinhole'"),
+        ("lens", "fisheye", "radial must have shape \\(3, 4\\) .* lens 'fisheye', got \\(3, 3\\)"),
+        ("radial", torch.zeros(3, 4), "radial must have shape \\(3, 3\\) .* lens 'opencv', got \\(3, 4\\)"),
+        ("tangential", torch.zeros(3, 0), "tangential must have shape \\(3, 2\\)"),
     ],
 )
 def test_a_bad_calibration_is_refused(field, value, complaint):
@@ -200,3 +193,26 @@ def test_a_bad_calibration_is_refused(field, value, complaint):
 def test_lenses_do_not_mix():
     with pytest.raises(ValueError, match="one lens"):
         Cameras.stack([humaneva_cameras("S1"), humaneva_cameras("S1", "human36m")])
+
+
+def test_coefficients_left_out_are_zeros_as_many_as_the_lens_has():
+    good = humaneva_cameras("S1")
+    named = ("R_world_to_camera", "t_world_to_camera", "focal_px", "center_px", "image_size_px")
+    values = {name: getattr(good, name) for name in named}
+    for lens, radial, tangential in (("opencv", 3, 2), ("fisheye", 4, 0), ("none", 0, 0)):
+        cameras = Cameras.checked(**values, lens=lens)
+        assert (tuple(cameras.radial.shape), tuple(cameras.tangential.shape)) == ((3, radial), (3, tangential))
+        assert not cameras.radial.any()
+        assert not cameras.tangential.any()
+
+
+def test_the_repr_summarises():
+    cameras = humaneva_cameras("S1")
+    assert repr(cameras) == 'Cameras(3, lens "opencv", 640 x 480 px)'
+    assert repr(cameras[0]) == 'Cameras(1, lens "opencv", 640 x 480 px)'
+    assert repr(cameras.expand(8, 3)) == 'Cameras(8 x 3, lens "opencv", 640 x 480 px)'
+
+
+def test_points_need_a_joint_axis(cameras):
+    with pytest.raises(TypeError, match="points"):  # the shape contracts of the tests: three views' points without joints
+        cameras[0].world_to_pixels(torch.zeros(3, dtype=torch.float64))

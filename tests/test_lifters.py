@@ -173,14 +173,14 @@ def test_a_stretch_without_its_middle_frame_has_no_pose(make, source):
 
 
 @pytest.mark.parametrize("make", [sequence, temporal])
-def test_a_stretch_of_another_length_is_refused(make, source):
-    with pytest.raises(ValueError, match="takes stretches of 27 frames, got 26"):
+def test_a_window_of_another_length_is_refused(make, source):
+    with pytest.raises(ValueError, match="takes windows of 27 frames, got 26"):
         make()(torch.rand(26, 1, 15, 2, generator=source))
 
 
 @pytest.mark.parametrize("window", [0, 3, 26, 28, 80])
 def test_windows_that_are_no_power_of_three_are_refused(window):
-    with pytest.raises(ValueError, match=f"power of 3 from 9 on, got {window}"):
+    with pytest.raises(ValueError, match=f"power of 3, at least 9, got {window}"):
         temporal(window=window)
 
 
@@ -225,3 +225,10 @@ def test_a_file_that_holds_no_lifter_is_refused_by_name(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "b.safetensors", metadata={"lifter": "os.system"})
     with pytest.raises(ValueError, match=r"b\.safetensors: expected one of FrameLifter, .* found os\.system"):
         load_lifter(tmp_path / "b.safetensors")
+
+
+def test_reprs_summarise():
+    assert repr(FrameLifter(15, width=256)) == "FrameLifter(15 joints, width 256, 0.3 M weights)"
+    assert repr(SequenceLifter(15, width=64)) == "SequenceLifter(15 joints, width 64, window 27, 76.3 k weights)"
+    assert "window whole clips" in repr(SequenceLifter(15, width=64, window=None))
+    assert repr(TemporalConvLifter(17, width=64)) == "TemporalConvLifter(17 joints, width 64, window 27, 43.6 k weights)"

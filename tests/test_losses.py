@@ -116,3 +116,46 @@ def test_supervised_loss_leaves_out_missing_labels(sample):
     torch.testing.assert_close(supervised_loss(lambda _: poses.flatten(0, 1), batch), expected)
     truth[0, 3] = torch.nan
     assert supervised_loss(lambda _: poses.flatten(0, 1), batch).isfinite()
+
+
+def supervised_gradient(predicted, screen, labels):
+    predicted = predicted.clone().requires_grad_()
+    value = supervised_loss(lambda _: predicted, LabelledPoses(screen, labels))
+    return value, torch.autograd.grad(value, predicted)[0]
+
+
+def test_a_missing_label_has_the_gradients_of_a_joint_left_out(sample):
+    poses, views = sample[0].flatten(0, 1), sample[1].screen.flatten(0, 1)
+    labels = poses + 0.1 * torch.randn(poses.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    kept = torch.tensor([joint for joint in range(15) if joint != 4])
+    expected = supervised_gradient(poses[:, kept], views[:, kept], labels[:, kept])
+    labels[:, 4] = torch.nan
+    value, gradient = supervised_gradient(poses, views, labels)
+    torch.testing.assert_close((value, gradient[:, kept]), expected)
+    assert (gradient[:, 4] == 0).all()
+
+
+def test_a_pose_without_root_label_or_2d_has_the_gradients_of_a_pose_left_out(sample):
+    poses, views = sample[0].flatten(0, 1), sample[1].screen.flatten(0, 1)
+    labels = poses + 0.1 * torch.randn(poses.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    expected = supervised_gradient(poses[2:], views[2:], labels[2:])
+    labels[0, 0] = torch.nan
+    views[1] = poses[1] = torch.nan  # nothing seen, so nothing lifted
+    value, gradient = supervised_gradient(poses, views, labels)
+    torch.testing.assert_close((value, gradient[2:]), expected)
+    assert (gradient[:2] == 0).all()
+
+
+def test_supervised_gradient_with_missing_labels(sample):
+    poses, views = sample[0].flatten(0, 1)[:3], sample[1].screen.flatten(0, 1)[:3]
+    labels = poses + 0.1 * torch.randn(poses.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    labels[0, 4], labels[1] = torch.nan, torch.nan
+    batch = LabelledPoses(views, labels)
+    assert torch.autograd.gradcheck(lambda p: supervised_loss(lambda _: p, batch), poses.clone().requires_grad_())
+
+
+def test_a_supervised_lifter_that_breaks_is_not_hidden(sample):
+    poses, views = sample[0].flatten(0, 1), sample[1].screen.flatten(0, 1)
+    broken = poses.clone()
+    broken[0, 4] = torch.nan
+    assert supervised_loss(lambda _: broken, LabelledPoses(views, poses)).isnan()

@@ -1,6 +1,8 @@
 """Every notebook: the pair agrees, no outputs are committed, and it runs with small parameters, as on Binder."""
 
+import tomllib
 from pathlib import Path
+from statistics import median
 
 import jupytext
 import nbformat
@@ -16,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
+CHAPTERS = sorted(NOTEBOOKS.glob("[0-9]*.py"))
 SMALL = {
     "02_lift_with_labels": dict(width=32, epochs=4, learning_rate=0.005),
     "03_lift_without_labels": dict(width=32, epochs=6, switch_epochs=2, learning_rate=0.005),
@@ -47,7 +50,7 @@ def execute(stem, tmp_path, **parameters):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder to run in, short for the kernel's socket, with recorded runs; a kernel with the limits of a free container."""
+    """A folder to run in with the recorded runs, its path short enough for a socket; a kernel limited like a free container."""
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("JUPYTER_PATH", str(JUPYTER))
     monkeypatch.delenv("POSEKIT_QUIET", raising=False)  # as readers have it
@@ -75,6 +78,22 @@ def test_there_is_one_parameters_cell_and_cells_are_short(script):
     assert len(tagged) == 1
     others = [cell for cell in cells if cell.cell_type == "code" and cell not in tagged]  # parameters: a line each
     assert not [cell.source for cell in others if cell.source.count("\n") >= 30]
+
+
+@pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
+def test_the_median_code_cell_has_at_most_five_lines(script):
+    lengths = [cell.source.count("\n") + 1 for cell in jupytext.read(script).cells if cell.cell_type == "code"]
+    assert median(lengths) <= 5
+
+
+@pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
+def test_shown_code_fits_the_page(script):
+    """ruff breaks lines of code, but neither strings nor comments: these could still make a page scroll sideways."""
+    limit = tomllib.loads((NOTEBOOKS / "ruff.toml").read_text())["line-length"]
+    code = [cell for cell in jupytext.read(script).cells if cell.cell_type == "code"]
+    hidden = {"remove-cell", "remove-input", "hide-input"}
+    shown = [cell.source for cell in code if not hidden & set(cell.metadata.get("tags", []))]
+    assert not [line for source in shown for line in source.splitlines() if len(line) > limit]
 
 
 @by_stem

@@ -1,8 +1,10 @@
 from dataclasses import fields, replace
+from xml.etree import ElementTree
 
 import pytest
 import torch
 
+from posekit.colors import COLORS
 from posekit.datasets import load_dataset
 from posekit.random import generator
 from posekit.sequences import Clip, LabelledPoses, Views
@@ -57,7 +59,7 @@ def test_every_other_frame(dataset):
     last, whole = half.clips[-1], dataset.clips[-1]
     torch.testing.assert_close(half.pixels[last.start : last.stop], dataset.pixels[whole.start : whole.stop : 2])
     assert dataset.every(1) is dataset
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(ValueError, match="from 1 to the longest clip.s 240 frames, got 0"):
         dataset.every(0)
 
 
@@ -110,19 +112,27 @@ def test_clip_frames_hold_each_clip_once(dataset):
         assert row[row >= 0].tolist() == list(range(clip.start, clip.stop))
 
 
-@pytest.mark.parametrize("length", [1, 9, 301])
-def test_surrounding_frames_never_leave_the_clip(dataset, length):
-    frames = dataset.surrounding_frames(length)
-    assert torch.equal(frames[:, length // 2], torch.arange(len(dataset)))
+@pytest.mark.parametrize("window", [1, 9, 301])
+def test_surrounding_frames_never_leave_the_clip(dataset, window):
+    frames = dataset.surrounding_frames(window)
+    assert torch.equal(frames[:, window // 2], torch.arange(len(dataset)))
     for frame in (0, dataset.clips[0].stop - 1, dataset.clips[-1].start, len(dataset) - 1):
         clip = dataset.clips[dataset.clip_of_frame[frame]]
-        inside = [k if clip.start <= k < clip.stop else -1 for k in range(frame - length // 2, frame + length // 2 + 1)]
+        inside = [k if clip.start <= k < clip.stop else -1 for k in range(frame - window // 2, frame + window // 2 + 1)]
         assert frames[frame].tolist() == inside
 
 
 def test_surroundings_have_a_middle(dataset):
     with pytest.raises(ValueError, match="odd number of frames, got 26"):
         dataset.surrounding_frames(26)
+
+
+def test_old_names_still_work(dataset):
+    with pytest.warns(DeprecationWarning, match="length is now called window"):
+        assert torch.equal(dataset.surrounding_frames(length=9), dataset.surrounding_frames(window=9))
+    with pytest.warns(DeprecationWarning, match="source is now called generator"):
+        noisy = dataset.with_detector_noise(1.0, 0.0, source=generator(0))
+    assert torch.equal(noisy.pixels, dataset.with_detector_noise(1.0, 0.0, generator=generator(0)).pixels)
 
 
 def test_padding_is_missing(dataset):
@@ -133,3 +143,39 @@ def test_padding_is_missing(dataset):
     assert torch.equal(windows.screen.isnan().all(-1).all(-1).all(-1), frames < 0)
     assert torch.equal(windows.confidence.sum((-1, -2)) == 0, frames < 0)
     torch.testing.assert_close(windows.screen[:, 13], dataset.screen())
+
+
+def test_reprs_summarise(dataset):
+    assert repr(dataset) == f'MultiViewDataset("synthetic": {len(dataset)} frames, 6 clips, 3 views, 15 joints, 60 fps)'
+    views = dataset.select_views(["C2"]).views()
+    assert repr(views) == f"Views({len(dataset)} samples, 1 view, 15 joints)"
+    assert repr(views[0]) == "Views(1 sample, 1 view, 15 joints)"
+    assert repr(dataset.views().windows(dataset.surrounding_frames(9)[:4])) == "Views(4 x 9 samples, 3 views, 15 joints)"
+    assert repr(dataset.labelled_poses()) == f"LabelledPoses({3 * len(dataset)} samples, 15 joints)"
+
+
+def test_a_notebook_shows_the_first_moment(dataset):
+    shown = ElementTree.fromstring(f"<div>{dataset._repr_html_()}</div>")
+    assert shown.find("p").text == repr(dataset)
+    pictures = list(shown.iter("svg"))
+    assert [picture.get("aria-label") for picture in pictures] == [f"2D pose, camera {name}" for name in dataset.view_names]
+    for view, picture in enumerate(pictures):
+        lines = list(picture.iter("line"))
+        for (parent, child), line in zip(dataset.skeleton.bones, lines, strict=True):
+            ends = torch.tensor([float(line.get(key)) for key in ("x1", "y1", "x2", "y2")]).view(2, 2)
+            torch.testing.assert_close(ends, dataset.pixels[0, view, [parent, child]], atol=0.51, rtol=0)
+            assert line.get("stroke") == COLORS[dataset.skeleton.sides[child]]
+
+
+def test_a_bone_with_a_missing_joint_is_not_drawn(dataset):
+    pixels = dataset.pixels.clone()
+    pixels[0, 1, dataset.skeleton.index("head")] = torch.nan
+    shown = ElementTree.fromstring(f"<div>{replace(dataset, pixels=pixels)._repr_html_()}</div>")
+    assert [len(list(picture.iter("line"))) for picture in shown.iter("svg")] == [14, 13, 14]
+    assert "nan" not in ElementTree.tostring(shown, encoding="unicode")
+
+
+@pytest.mark.parametrize("stride", [0, -1, 10**6])
+def test_a_stride_that_leaves_no_clip_is_refused(dataset, stride):
+    with pytest.raises(ValueError, match="stride must be from 1 to the longest clip's"):
+        dataset.every(stride)

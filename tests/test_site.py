@@ -1,10 +1,9 @@
-"""The built site in headless Chromium, WebGL by software: every page, both themes, two widths, mouse, keyboard and touch."""
+"""The built site in headless Chromium with software WebGL: every page, both themes, two widths, mouse, keys and touch."""
 
 import gzip
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from visits import PAGES, Visit, needs_browser
 
 pytestmark = needs_browser
@@ -16,7 +15,7 @@ INTRO, FIRST_CHAPTER = PAGES[0], "notebooks/01_one_pose_many_views"
 
 @pytest.fixture(scope="module")
 def opened(request, browser, address):
-    """A page at a width with everything drawn, opened in light on a desktop and in dark on a phone's width."""
+    """A page with everything drawn, opened in the light theme at a desktop's width or in the dark theme at a phone's."""
     name, width = request.param
     theme = {WIDE: "light", NARROW: "dark"}[width]
     with Visit(browser, address, name, theme, width, reduced_motion="reduce") as visit:
@@ -44,6 +43,8 @@ def test_the_page_shows_everything_without_complaint(opened):
 
 @on_a_desktop
 def test_everyone_can_use_the_page(opened):
+    from axe_playwright_python.sync_playwright import Axe  # here: the tests without a browser need no browser library
+
     for theme in ("light", "dark"):
         opened.turn(theme)
         found = Axe().run(opened.page, options=WCAG)

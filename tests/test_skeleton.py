@@ -63,3 +63,7 @@ def test_what_is_no_skeleton_is_refused(joints, parents, complaint):
 def test_an_unknown_joint_lists_the_known():
     with pytest.raises(ValueError, match="no joint 'knee'; it has pelvis, thorax"):
         HUMANEVA_15.index("knee")
+
+
+def test_the_repr_summarises():
+    assert repr(HUMAN36M_17) == 'Skeleton("human36m17": 17 joints)'

@@ -1,4 +1,4 @@
-"""Still pictures of charts: what a reader on paper or without scripts sees is what plotly draws."""
+"""Still pictures of charts: readers on paper or without scripts see what plotly draws."""
 
 import json
 from xml.etree import ElementTree
@@ -15,7 +15,7 @@ EPOCHS = [1, 5, 10, 15]
 
 
 def drawn(curves, log_y=False):
-    """Lines as arrays (N, 2), and tick labels of both axes as (number, place)."""
+    """Lines as arrays (N, 2), and the tick labels of both axes as (number, position)."""
     figure = json.loads(curve_figure(curves, "epoch", "error & more", "alt", log_y).to_json())
     svg = ElementTree.fromstring(still_svg(figure))
     lines = [np.array([pair.split(",") for pair in line.get("points").split()], float) for line in svg.iter("polyline")]

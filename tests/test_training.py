@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import wraps
 
 import pytest
 import torch
@@ -137,6 +138,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(data, tmp_path, schedule):
     whole, whole_curve = trained(samples, label_free_loss, **options)
     calls = []
 
+    @wraps(label_free_loss)  # a checkpoint is of one loss
     def interrupted(lifter, batch):
         calls.append(1)
         if len(calls) == 11:  # in the third epoch
@@ -241,6 +243,43 @@ def test_the_middle_frame_loss_is_the_label_free_loss_of_that_frame(data):
 def test_a_broken_loss_stops_the_run(data):
     with pytest.raises(ValueError, match="no longer finite in epoch 1"):
         trained(data[0].views(), lambda lifter, batch: label_free_loss(lifter, batch) * torch.nan)
+
+
+def test_weights_that_break_under_a_finite_loss_stop_the_run(data):
+    def poisoned(lifter, batch):
+        return label_free_loss(lifter, batch) + (0 * lifter.outer.linear.bias.sum()).sqrt()  # finite, its gradient is not
+
+    with pytest.raises(ValueError, match=r"weights are no longer finite after epoch 1, .*: outer\.linear\.bias"):
+        trained(data[0].views(), poisoned, batch_size=10000)
+
+
+def test_training_on_nothing_is_no_success(data):
+    train, _ = data
+    unseen = replace(train, pixels=torch.full_like(train.pixels, torch.nan))
+    unlabelled = replace(train, poses_world=torch.full_like(train.poses_world, torch.nan))
+    never_both = replace(unseen, pixels=train.pixels.clone(), poses_world=train.poses_world.clone())
+    never_both.pixels[::2] = torch.nan
+    never_both.poses_world[1::2] = torch.nan
+    for samples, loss in (
+        (unseen.views(), label_free_loss),
+        (unseen.labelled_poses(), supervised_loss),
+        (unlabelled.labelled_poses(), supervised_loss),
+        (never_both.labelled_poses(), supervised_loss),
+    ):
+        with pytest.raises(ValueError, match="the loss is 0 in epoch 1: the samples hold nothing to compare"):
+            trained(samples, loss)
+    with pytest.raises(ValueError, match="there are no samples"):
+        trained(train.views()[:0], label_free_loss)
+
+
+def test_supervised_training_copes_with_missing_labels(data):
+    train, test = data
+    holes = replace(train, poses_world=train.poses_world.clone())
+    holes.poses_world[torch.rand(holes.poses_world.shape[:2], generator=generator(0)) < 0.3] = torch.nan
+    holes.poses_world[:200] = torch.nan
+    lifter, _ = trained(holes.labelled_poses(), supervised_loss, epochs=12, learning_rate=3e-3)
+    assert all(weight.isfinite().all() for weight in weights(lifter))
+    assert report_mpjpe_mm(lifter, test) < 250
 
 
 def test_unknown_options_are_refused(data):

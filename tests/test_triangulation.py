@@ -5,9 +5,9 @@ import torch
 
 from posekit.datasets.humaneva import humaneva_cameras
 from posekit.random import generator
-from posekit.triangulation import METHODS, refine, triangulate, triangulate_robustly
+from posekit.triangulation import CLOSED_FORMS, refine, triangulate, triangulate_robustly
 
-by_method = pytest.mark.parametrize("method", METHODS)
+by_method = pytest.mark.parametrize("method", CLOSED_FORMS)
 
 
 @pytest.fixture

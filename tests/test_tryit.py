@@ -1,4 +1,4 @@
-"""The page "Try it" in headless Chromium: the browser's sums against PyTorch's, and dragging, keys, touch."""
+"""The page "Try it" in headless Chromium: the browser's results against PyTorch's, and dragging, keys and touch."""
 
 import json
 
@@ -46,7 +46,7 @@ def opened(browser, address, **options):
 
 
 def skeleton(visit, unlike=None):
-    """The 3D lines drawn, once they are still; waits until they are not those of before."""
+    """The 3D lines drawn, once they are at rest; waits until they differ from those before."""
     if unlike is not None:
         same = f"before => ({SKELETON})().some((v, k) => v !== null && Math.abs(v - before[k]) > 0.005)"
         visit.page.wait_for_function(same, arg=unlike)
@@ -55,7 +55,7 @@ def skeleton(visit, unlike=None):
 
 
 def knee(visit):
-    """The handle of the left knee, and the middle of it on the page."""
+    """The handle of the left knee, and the position of its centre on the page."""
     handle = visit.page.get_by_role("slider", name="left knee")
     handle.scroll_into_view_if_needed()
     box = handle.bounding_box()

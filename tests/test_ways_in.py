@@ -1,4 +1,4 @@
-"""Every way in for readers and for those who carry on: Colab, Binder, GitHub's workflows, hooks, the chapter template."""
+"""Entry points for readers and contributors: Colab, Binder, GitHub's workflows, hooks, the chapter template."""
 
 import re
 import shlex
@@ -53,7 +53,7 @@ exec(sys.argv[2], {"get_ipython": Shell})
 
 
 def run_colab_cell(path):
-    """What the cell asks of IPython, in a Python that has only the standard library and what lies in `path`."""
+    """What the cell asks of IPython, in a Python with nothing but the standard library and the contents of `path`."""
     command = [sys.executable, "-I", "-S", "-c", RUN_CELL, path, colab_cells(TEMPLATE)[0].source]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 

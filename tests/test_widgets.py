@@ -1,4 +1,4 @@
-"""The real widgets, driven as a reader's hand would drive them."""
+"""The real widgets, used as a reader would use them."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def triangulated(dataset):
 
 @pytest.fixture
 def two_clips(small):
-    """Two clips of unlike length, so that a frame of the one may be none of the other."""
+    """Two clips of different lengths, so that a frame number of one may not exist in the other."""
     parts = [
         dict(
             subject="S2",
@@ -40,7 +40,7 @@ def explorer(two_clips, source):
 
 
 def lines(explorer):
-    """All coordinates drawn, panel by panel: the image's and the person's."""
+    """All coordinates drawn, panel by panel: those of the image and those of the person."""
     image = [np.stack([t.x, t.y]) for t in explorer.drawn.data if t.type == "scatter"]
     person = [np.stack([t.x, t.y, t.z]) for t in explorer.drawn.data if t.type == "scatter3d"]
     return image, person

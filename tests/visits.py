@@ -24,7 +24,7 @@ needs_browser = [
 
 
 class Visit:
-    """A page in the browser, the scripts it asked for, and everything it complained about."""
+    """A page in the browser, the scripts it requested, and every complaint in the console."""
 
     def __init__(self, browser, address, name, theme="light", width=1280, **options):
         self.name, self.width = name, width
@@ -53,7 +53,7 @@ class Visit:
         return self.page.evaluate("document.documentElement.dataset.theme")
 
     def turn(self, theme):
-        """Show the page light or dark, and wait until figures and fading colours have followed."""
+        """Switch the page to light or dark, and wait until figures and fading colours have followed."""
         self.page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
         self.page.wait_for_timeout(300)
 
@@ -68,7 +68,7 @@ class Visit:
             self.page.screenshot(path=path, full_page=True, clip=clip)
 
     def draw_all(self):
-        """Scroll to every figure until it has drawn."""
+        """Scroll to each figure and wait until it is drawn."""
         for figure in self.page.query_selector_all("figure.pk-figure"):
             figure.scroll_into_view_if_needed()
             self.page.wait_for_function("f => f.dataset.ready === 'true'", arg=figure, timeout=60_000)

@@ -1,8 +1,8 @@
-"""What only the site needs: a Sphinx extension for this book. Nothing in posekit imports it.
+"""The Sphinx extension that builds this book's site. Nothing in posekit imports it.
 
-It draws plotly figures from one plotly.js served by the site itself, brings MathJax along, and keeps the cache of
-executed chapters honest: the stock cache does not see changes in posekit. It also trains and serves the lifter of
-the page "Try it".
+It draws plotly figures with one copy of plotly.js that the site itself serves, adds MathJax, and runs chapters again
+when posekit has changed, which the standard cache of executed chapters does not notice. It also trains and serves the
+lifter of the page "Try it".
 """
 
 import os
@@ -17,7 +17,7 @@ from posebook.icons import cut_icons
 from posebook.tryit_page import TRYIT_CLASS, TryIt, copy_files, prepared
 
 ASSETS = Path(__file__).parent / "assets"
-JUPYTER = Path(__file__).parent / "jupyter"  # its kernel has no more memory and time than readers have on Binder
+JUPYTER = Path(__file__).parent / "jupyter"  # its kernel is limited to the memory and time that readers have on Binder
 VENDOR = "vendor"
 ICONS = "scripts/fontawesome.js"
 MATHJAX = f"{VENDOR}/mathjax/tex-mml-chtml.js"
@@ -41,8 +41,8 @@ def setup(app):
 def _configure(app, config):
     config.html_static_path.append(str(ASSETS))
     config.mathjax_path = MATHJAX
-    config.html_theme_options.setdefault("navbar_persistent", [])  # or a bar over the page repeats the sidebar's search
-    os.environ["POSEKIT_QUIET"] = "1"  # the chapters' kernels inherit it: no progress bars in pages
+    config.html_theme_options.setdefault("navbar_persistent", [])  # otherwise a bar repeats the search of the sidebar
+    os.environ["POSEKIT_QUIET"] = "1"  # inherited by the chapters' kernels: no progress bars in pages
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(JUPYTER), os.environ.get("JUPYTER_PATH")]))
     cache = Path(app.srcdir) / "_build" / ".jupyter_cache"
     config.nb_execution_cache_path = str(cache / code_digest(Path(app.srcdir)))
@@ -52,7 +52,7 @@ def _configure(app, config):
 
 
 def code_digest(root: Path) -> str:
-    """Digest of all that chapters' outputs depend on beside their own cells: library, records, kernel, versions."""
+    """Digest of everything besides their own cells that chapters' outputs depend on: library, records, kernel, versions."""
     results, kernels = (sorted((root / "book" / folder).rglob("*.json")) for folder in ("results", "posebook/jupyter"))
     return digest_of([*library_files(root), root / "book" / "results" / "runs.yml", *results, *kernels], root)
 
@@ -63,7 +63,7 @@ def _prepare_try_it(app):
 
 
 def _page_scripts(app, pagename, templatename, context, doctree):
-    # sphinx-thebe puts the same inline script on a page twice, which is an error in the browser's console.
+    # sphinx-thebe adds the same inline script to a page twice, which causes an error in the browser's console.
     seen, kept = set(), []
     for script in context.get("script_files", []):
         body = getattr(script, "attributes", {}).get("body")
@@ -78,7 +78,7 @@ def _page_scripts(app, pagename, templatename, context, doctree):
 
 
 def _copy_vendor(app, error):
-    """Scripts from pinned packages, beside the site's own files: pages fetch nothing from elsewhere."""
+    """Copy scripts from pinned packages to the site, so that pages fetch nothing from elsewhere."""
     if error or app.builder.name != "html":
         return
     static = Path(app.outdir) / "_static"

@@ -1,4 +1,4 @@
-"""Mends what the tools under the book write and WCAG 2.1 does not allow; axe-core watches over it in the tests."""
+"""Fixes accessibility faults in the generated HTML, measured against WCAG 2.1; the tests check the result with axe-core."""
 
 import re
 
@@ -9,7 +9,7 @@ PARAMETERS = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
 
 def setup(app):
     """Sphinx's entry point, called by posebook's."""
-    app.connect("html-page-context", _mend, priority=900)  # after the theme has put its functions there
+    app.connect("html-page-context", _mend, priority=900)  # after the theme has added its functions
 
 
 def _mend(app, pagename, templatename, context, doctree):
@@ -20,12 +20,12 @@ def _mend(app, pagename, templatename, context, doctree):
 
 
 def list_citations(page: str) -> str:
-    """docutils gives the entries of a bibliography a role that ARIA has since deprecated, and that lists may not hold."""
+    """docutils gives bibliography entries a role that ARIA has since deprecated and that must not occur in lists."""
     return page.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def list_parameters(page: str) -> str:
-    """Sphinx writes a long signature's parameters as definitions without terms; they are a list."""
+    """Sphinx writes the parameters of a long signature as definitions without terms; this turns them into a list."""
 
     def as_list(found: re.Match) -> str:
         return f'<ul class="pk-parameters">{found[1].replace("<dd>", "<li>").replace("</dd>", "</li>")}</ul>'
@@ -34,7 +34,7 @@ def list_parameters(page: str) -> str:
 
 
 def name_summaries(navigation: str) -> str:
-    """The theme's arrows that unfold a chapter's sections have no name; they get their chapter's."""
+    """The theme's arrows that unfold a chapter's sections have no name; this names them after the chapter."""
     soup = BeautifulSoup(navigation, "html.parser")
     for details in soup.select("a + details"):
         details.summary["aria-label"] = f"Pages of {details.find_previous_sibling('a').get_text()}"

@@ -1,4 +1,4 @@
-"""Plotly figures in pages: the data as inert JSON, a still picture, and a place for the browser to draw.
+"""Plotly figures in pages: the data as inert JSON, a still picture, and an element for the browser to draw in.
 
 MyST-NB finds renderers among the entry points of installed packages. This one belongs to the book, which is not
 installed, so `setup` adds it to those found.
@@ -30,14 +30,14 @@ class PlotlyFigure:
 
     @staticmethod
     def handle_mime(renderer, data, inline):
-        """One raw HTML node for a figure; None leaves other types to others."""
+        """One raw HTML node for a figure; None leaves other types to other renderers."""
         if data.mime_type != MIME or inline:
             return None
         return [nodes.raw(text=figure_html(data.content), format="html", classes=["output", "pk-output"])]
 
 
 def figure_html(figure: dict) -> str:
-    """A `<figure>`: `posebook-figures.js` draws it, and without scripts or on paper the still picture stands there.
+    """A `<figure>` that `posebook-figures.js` draws; without scripts and on paper the still picture takes its place.
 
     Raises:
         ValueError: for a figure without alternative text.
@@ -47,7 +47,7 @@ def figure_html(figure: dict) -> str:
     if not alt:
         raise ValueError("a plotly figure in a page needs an alternative text in layout.meta['alt']")
     height = int(layout.get("height") or 420)
-    spec = json.dumps(figure, separators=(",", ":")).replace("<", "\\u003c")  # cannot close the script element
+    spec = json.dumps(figure, separators=(",", ":")).replace("<", "\\u003c")  # so that it cannot close the script element
     return (
         f'<figure class="{FIGURE_CLASS}" style="min-height:{height}px">'
         f'<script type="application/json">{spec}</script>'

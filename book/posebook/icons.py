@@ -1,4 +1,4 @@
-"""The theme's Font Awesome script cut down to the icons that the site shows: 2,000 of them weigh more than the rest of it."""
+"""The theme's Font Awesome script reduced to the icons that the site shows: all 2,000 would outweigh the rest of the site."""
 
 import re
 from pathlib import Path
@@ -8,10 +8,10 @@ USED = re.compile(r"\bfa-([a-z0-9-]+)")
 
 
 def cut_icons(script: Path, site: Path) -> str:
-    """The script without the icons that neither a page of the site nor a script of its theme names.
+    """The script without the icons that no page of the site and no script of its theme mentions.
 
     Raises:
-        ValueError: if no icon is left: the script is not written as expected.
+        ValueError: if no icon is left, which means that the script does not have the expected form.
     """
     scripts = [path for path in (site / "_static" / "scripts").glob("*.js") if path.name != script.name]
     used = {name for path in [*site.rglob("*.html"), *scripts] for name in USED.findall(path.read_text())}

@@ -3,13 +3,14 @@
 import re
 
 FOREIGN = [("py:.*", r"Tensor|(collections|ipywidgets|jaxtyping|numpy|pathlib|plotly|torch)\..*")]
-"""Other libraries' names: their documentation lies elsewhere, and a build asks nothing of the net."""
+"""Names from other libraries: their documentation is elsewhere, and a build does not use the network."""
 
 
 def setup(app):
     """Sphinx's entry point, called by posebook's."""
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
+    app.setup_extension("sphinx.ext.viewcode")  # "source" links to pages of this site: they need no net and no GitHub
     app.connect("config-inited", _configure)
     app.connect("autodoc-process-docstring", _keep_stars)
     app.connect("autodoc-process-signature", _readable_factories)
@@ -25,12 +26,16 @@ def _configure(app, config):
 
 
 def _keep_stars(app, what, name, thing, options, lines):
-    """Outside backticks a star is a star, as in (*batch, V), and not reStructuredText's emphasis."""
+    """Outside code a star is a star, as in (*batch, V), and not reStructuredText's emphasis."""
+    in_example = False  # a doctest goes on until the next empty line
     for number, line in enumerate(lines):
+        in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))
+        if in_example:
+            continue
         parts = re.split(r"(`[^`]*`)", line)
         lines[number] = "".join(part if part.startswith("`") else part.replace("*", r"\*") for part in parts)
 
 
 def _readable_factories(app, what, name, thing, options, signature, returns):
-    """A dataclass's "<factory>" is not Python, and what is not Python gets no links: an ellipsis is."""
+    """The "<factory>" of a dataclass is not Python, and a signature that is not Python gets no links; "..." is."""
     return signature and signature.replace("<factory>", "..."), returns

@@ -1,7 +1,7 @@
-"""A still SVG picture of a plotly figure's first frame, for print, for readers without scripts, and until it draws.
+"""A still SVG picture of a plotly figure's first frame, for print, for readers without scripts, and while plotly loads.
 
-Covers what `posekit.figures` uses: scatter and scatter3d lines, markers and text. 3D is drawn from the figure's eye.
-A chart, that is a figure with titles at its axes, gets ticks and a legend.
+Covers what `posekit.figures` uses: scatter and scatter3d lines, markers and text. 3D is drawn as seen from the figure's
+eye. A chart, that is, a figure with axis titles, gets ticks and a legend.
 """
 
 import base64
@@ -17,7 +17,7 @@ DASHES = {"dash": "9 6", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "16 6"}
 
 
 def still_svg(figure: dict) -> str:
-    """SVG of the figure, `WIDTH` units wide; colours follow the page through currentColor where not given."""
+    """SVG of the figure, `WIDTH` units wide; what has no colour of its own takes the page's through currentColor."""
     layout = _with_ranges(figure)
     height = int(layout.get("height") or 420)
     parts = _chart_frame(figure, layout, height) if "title" in layout.get("yaxis", {}) else []
@@ -53,24 +53,24 @@ def _box(x_axis: dict, y_axis: dict, height: int) -> tuple[np.ndarray, np.ndarra
     corner = np.array([left * WIDTH, (1 - top) * height])
     if "scaleanchor" not in y_axis:
         return corner, size
-    # an image: one scale for both axes, centred in its cell
+    # an image: the same scale on both axes, centred in its cell
     span = np.abs([np.ptp(x_axis["range"]), np.ptp(y_axis["range"])])
     used = span * min(size / span)
     return corner + (size - used) / 2, used
 
 
 def _axis_of(trace: dict, letter: str) -> str:
-    """The name in the layout of a trace's axis: its "x2" is "xaxis2"."""
+    """The name that a trace's axis has in the layout: "x2" becomes "xaxis2"."""
     return f"{letter}axis{trace.get(letter + 'axis', letter)[1:]}"
 
 
 def _along(axis: dict, values) -> np.ndarray:
-    """A 2D trace's numbers along an axis, as logarithms if the axis is one of them."""
+    """A 2D trace's numbers along an axis; their logarithms if the axis is logarithmic."""
     return np.log10(_numbers(values)) if axis.get("type") == "log" else _numbers(values)
 
 
 def _with_ranges(figure: dict) -> dict:
-    """The layout, with range and domain for every 2D axis; where none is given the range is that of all its traces."""
+    """The layout, with range and domain for every 2D axis; a range that is not given is that of all its traces."""
     layout = dict(figure["layout"])
     legend = LEGEND_ROW * -(-len(figure["data"]) // LEGEND_COLUMNS)
     domains = {"x": (0.1, 0.98), "y": (0.17, 0.95 - legend)}
@@ -88,7 +88,7 @@ def _with_ranges(figure: dict) -> dict:
 
 
 def _chart_frame(figure: dict, layout: dict, height: int) -> list[str]:
-    """SVG of what surrounds a chart's lines: grid, ticks, titles, legend."""
+    """SVG of what surrounds a chart's lines: grid, ticks, titles and legend."""
     x_axis, y_axis = layout["xaxis"], layout["yaxis"]
     (left, top), (width, tall) = _box(x_axis, y_axis, height)
     middle_x, middle_y, bottom = left + width / 2, top + tall / 2, top + tall
@@ -113,7 +113,7 @@ def _chart_frame(figure: dict, layout: dict, height: int) -> list[str]:
 
 
 def _ticks(axis: dict) -> list[tuple[float, str]]:
-    """Where along an axis, from 0 to 1, which number stands: the axis's own, or some five round ones."""
+    """Positions along an axis, from 0 to 1, and their labels: the axis's own ticks, or about five round numbers."""
     low, high = axis["range"]
     if axis.get("type") == "log":
         numbers = _numbers(axis["tickvals"])
@@ -166,7 +166,7 @@ def _numbers(values) -> np.ndarray:
 
 
 def _runs(points: np.ndarray):
-    """Polyline point lists, broken where a coordinate is missing."""
+    """Point lists for polylines, interrupted where a coordinate is missing."""
     run = []
     for x, y in [*points, (np.nan, np.nan)]:
         if np.isfinite(x) and np.isfinite(y):

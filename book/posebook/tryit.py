@@ -1,10 +1,10 @@
-"""Trains the lifter of the page "Try it" and writes it down for the browser.
+"""Trains the lifter of the page "Try it" and exports it for the browser.
 
 The files, written to `_build/tryit/` and served as `_static/tryit/`:
 
-- `weights.bin`: half-precision numbers, little-endian; for every linear layer its matrix, row by row, then its bias.
-- `manifest.json`: how the layers are put together, the skeleton, and example poses with their cameras.
-- `fixtures.json`: 2D poses and what PyTorch makes of them, for the tests of the browser's code.
+- `weights.bin`: half-precision numbers, little-endian; for each linear layer its matrix, row by row, then its bias.
+- `manifest.json`: the sizes of the layers, the skeleton, and example poses with their cameras.
+- `fixtures.json`: 2D poses and PyTorch's answers to them, for the tests of the browser's code.
 - `figure.json`: the plotly figure that the page starts with.
 """
 
@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from posekit.cameras import LENS_REACH, NEAR_M, Cameras
+from posekit.cameras import NEAR_M, Cameras
+from posekit.colors import COLORS, GHOST
 from posekit.datasets import load_dataset
-from posekit.drawing import COLORS, EYE, GHOST, Layer, Panel, show
+from posekit.drawing import EYE, Layer, Panel, show
+from posekit.lenses import LENS_REACH
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss
 from posekit.random import generator
@@ -26,7 +28,7 @@ from posekit.sequences import MultiViewDataset
 from posekit.training import evaluate, fit, lift
 
 EPOCHS = 40
-EXAMPLES = (  # test clips: subject, action, seconds into the first take, camera
+EXAMPLES = (  # in the test set: subject, action, seconds into the first such clip, camera
     ("S1", "Walking", 1.8, "C1"),
     ("S1", "Walking", 1.0, "C1"),
     ("S3", "Walking", 0.25, "C3"),
@@ -35,19 +37,19 @@ EXAMPLES = (  # test clips: subject, action, seconds into the first take, camera
     ("S2", "Box", 0.7, "C1"),
     ("S3", "Box", 1.2, "C2"),
 )
-CLOSER = 0.9  # the eye's distance over the book's usual one: this panel is small
+CLOSER = 0.9  # distance of the eye, relative to the book's usual one: this panel is small
 ALT = (
     "The lifted skeleton in 3D on a grid floor, blue on its left, orange on its right. "
-    "Until a joint is moved, the true skeleton stands beside it, thin and grey."
+    "Until a joint is moved, the true skeleton is shown with it, thin and grey."
 )
 
 
 def export(folder: Path, digest: str) -> None:
-    """Train the lifter and write its files, the manifest last: where it stands, the others are whole.
+    """Train the lifter and write its files, the manifest last: where it exists, the others are complete.
 
     Args:
-        folder: made if it is not there.
-        digest: of all that the files depend on; kept in the manifest.
+        folder: created if it does not exist.
+        digest: of everything that the files depend on; stored in the manifest.
     """
     lifter, test = train()
     chosen = [example(test, *where) for where in EXAMPLES]
@@ -73,31 +75,31 @@ def export(folder: Path, digest: str) -> None:
 
 
 def train() -> tuple[FrameLifter, MultiViewDataset]:
-    """A label-free lifter of the synthetic training people, as in chapter 3; and the test people."""
-    torch.set_num_threads(1)  # the same weights whatever the machine's cores
-    source = generator(0)
-    lifter = FrameLifter(15, width=256, dropout=0.0, generator=source)
+    """A lifter trained without labels on the synthetic training people, as in chapter 3, and the test people."""
+    torch.set_num_threads(1)  # the same weights however many cores the machine has
+    rng = generator(0)
+    lifter = FrameLifter(15, width=256, dropout=0.0, generator=rng)
     samples = load_dataset("synthetic", "train").views()
-    fit(lifter, samples, label_free_loss, epochs=EPOCHS, learning_rate=1e-3, schedule="one_cycle", generator=source)
+    fit(lifter, samples, label_free_loss, epochs=EPOCHS, learning_rate=1e-3, schedule="one_cycle", generator=rng)
     return lifter, load_dataset("synthetic", "test")
 
 
 def linear_layers(lifter: FrameLifter) -> list[nn.Linear]:
-    """The lifter's layers in order, batch norm folded into the linear layer before it: only those and ReLUs remain."""
+    """The lifter's linear layers in order, with batch norm folded into them: nothing else remains but ReLUs."""
     inner = [layer for block in lifter.blocks for layer in block]
     folded = [fuse_linear_bn_eval(linear, norm) for linear, norm, *_ in (lifter.inner, *inner)]
     return [*folded, lifter.outer.linear]
 
 
 def packed(layers: list[nn.Linear]) -> tuple[list[list[int]], bytes]:
-    """[inputs, outputs] of every layer, and all weights and biases in half precision, one after the other."""
+    """[inputs, outputs] of each layer, and all weights and biases in half precision, one after the other."""
     sizes = [[layer.in_features, layer.out_features] for layer in layers]
     numbers = [part.detach().flatten() for layer in layers for part in (layer.weight, layer.bias)]
     return sizes, torch.cat(numbers).numpy().astype("<f2").tobytes()
 
 
 def example(test: MultiViewDataset, subject: str, action: str, seconds: float, view_name: str) -> dict:
-    """A test frame: the 2D of all views, the cameras, the true pose, and the view to lift from."""
+    """A moment of the test set: the 2D poses of all views, the cameras, the true pose, and the view to lift from."""
     clip = next(clip for clip in test.clips if (clip.subject, clip.action) == (subject, action))
     frame = clip.start + round(seconds * test.frame_rate)
     return {
@@ -111,34 +113,34 @@ def example(test: MultiViewDataset, subject: str, action: str, seconds: float, v
 
 
 def views_of(test: MultiViewDataset, frame: int) -> list[Cameras]:
-    """The cameras of a frame, one by one."""
+    """The cameras of a moment, one by one."""
     return [test.frame_cameras[frame, view] for view in range(len(test.view_names))]
 
 
 def plain_camera(camera: Cameras) -> dict:
-    """One camera's numbers under the names they have in `Cameras`."""
+    """The numbers of one camera, under their names in `Cameras`."""
     names = ("R_world_to_camera", "t_world_to_camera", "focal_px", "center_px", "radial", "tangential", "image_size_px")
     return {name: getattr(camera, name).tolist() for name in names}
 
 
 def side_bones(test: MultiViewDataset, side: str) -> list[tuple[int, int]]:
-    """(parent, child) of the bones of one side."""
+    """(parent, child) of each bone on one side."""
     return [bone for bone in test.skeleton.bones if test.skeleton.sides[bone[1]] == side]
 
 
 def fixtures(lifter: FrameLifter, test: MultiViewDataset, examples: list[dict]) -> list[dict]:
-    """Every example, and the same with all joints shaken, with PyTorch's answers in full precision."""
-    source, made = generator(1), []
+    """Each example as it is and with noise on all joints, with PyTorch's answers in full precision."""
+    rng, made = generator(1), []
     for index, chosen in enumerate(examples):
         seen = test.pixels[chosen["frame"], chosen["view"]]
-        for shaken_px in (0.0, 5.0, 20.0):
-            pixels = seen + shaken_px * torch.randn(seen.shape, generator=source)
+        for noise_px in (0.0, 5.0, 20.0):
+            pixels = seen + noise_px * torch.randn(seen.shape, generator=rng)
             made.append({"example": index, "pixels": pixels.tolist()} | answers(lifter, test, chosen, pixels))
     return made
 
 
 def answers(lifter: FrameLifter, test: MultiViewDataset, chosen: dict, pixels: Tensor) -> dict:
-    """The lifted pose in its camera's frame and in the world, and as all cameras of the scene see it."""
+    """The lifted pose in camera coordinates and in world coordinates, and as all cameras see it."""
     cameras = test.frame_cameras[chosen["frame"]]
     camera = cameras[chosen["view"]]
     pose = lift(lifter, camera.pixels_to_screen(pixels))
@@ -147,7 +149,7 @@ def answers(lifter: FrameLifter, test: MultiViewDataset, chosen: dict, pixels: T
 
 
 def start_figure(lifter: FrameLifter, test: MultiViewDataset, chosen: dict):
-    """The page's 3D figure at the first example; `layout.meta` tells the numbers of the traces to be moved."""
+    """The page's 3D figure with the first example; `layout.meta` has the indices of the traces that move."""
     pixels = test.pixels[chosen["frame"], chosen["view"]]
     lifted = torch.tensor(answers(lifter, test, chosen, pixels)["world"])
     layers = [
@@ -162,17 +164,17 @@ def start_figure(lifter: FrameLifter, test: MultiViewDataset, chosen: dict):
 
 
 def over_the_middle(pose_world: Tensor) -> Tensor:
-    """One pose as a clip of one frame, its root moved over the middle of the floor; heights stay."""
+    """One pose as a clip of one frame, moved so that its root is over the middle of the floor; heights stay."""
     return (pose_world - pose_world[:1] * pose_world.new_tensor([1.0, 1.0, 0.0])).unsqueeze(0)
 
 
 def rounded(values: Tensor, decimals: int) -> list:
-    """Nested lists of numbers, short enough to be read."""
+    """Nested lists of numbers, rounded."""
     return [rounded(part, decimals) for part in values] if values.ndim else round(values.item(), decimals)
 
 
 def write_json(path: Path, content) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     partly = path.with_name(path.name + ".part")
     partly.write_text(json.dumps(content, separators=(",", ":")))
     os.replace(partly, path)

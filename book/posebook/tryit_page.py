@@ -1,4 +1,4 @@
-"""The directive of the page "Try it", and the files it needs, kept under `_build` until something they depend on changes."""
+"""The directive of the page "Try it", and its files, kept under `_build` until something they depend on changes."""
 
 import json
 import shutil
@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 class TryIt(SphinxDirective):
-    """A 2D pose to drag beside the 3D pose lifted from it. The content is for readers without JavaScript."""
+    """A 2D pose to drag, and the 3D pose lifted from it. The directive's content is for readers without JavaScript."""
 
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """The place that `tryit.js` fills, with the figure of the first example in it."""
+        """The element that `tryit.js` fills, with the figure of the first example in it."""
         folder = prepared(Path(self.env.srcdir))
         for file in (folder / "manifest.json", __file__):
             self.env.note_dependency(str(file))
@@ -36,12 +36,12 @@ def _html(text: str) -> nodes.raw:
 
 
 def prepared(root: Path) -> Path:
-    """The folder with the trained lifter's files; trains and writes them where they are missing or out of date."""
+    """The folder with the trained lifter's files; trains and writes them if they are missing or out of date."""
     folder = root / "_build" / "tryit"
     digest = digest_of([*library_files(root), Path(__file__).with_name("tryit.py")], root)
     manifest = folder / "manifest.json"
     if not manifest.exists() or json.loads(manifest.read_text())["digest"] != digest:
-        from posebook.tryit import export  # imports torch: only where it is needed
+        from posebook.tryit import export  # imports torch, and only if it is needed
 
         logger.info("training the lifter of the page 'Try it', about half a minute")
         export(folder, digest)
@@ -49,7 +49,7 @@ def prepared(root: Path) -> Path:
 
 
 def copy_files(root: Path, static: Path) -> None:
-    """Put what the browser fetches beside the site's other files."""
+    """Copy what the browser fetches to the site's static files."""
     target = static / "tryit"
     target.mkdir(parents=True, exist_ok=True)
     for name in ("manifest.json", "weights.bin", "fixtures.json"):

@@ -13,16 +13,16 @@
 #
 # **What you will learn**
 #
-# - one thing a line, and each comes back under "What we saw";
-# - two to four of them.
+# - one thing per line, each of which returns under "What we saw";
+# - two to four things in all.
 #
 # **What you need**
 #
 # | You should know | because | if not |
 # | --- | --- | --- |
-# | another chapter, or a skill | what it is needed for | where to get it |
+# | another chapter, or a skill | what it is needed for | where to learn it |
 #
-# **Time.** Minutes to read, minutes to run on two cores. A minute is right, two are the most.
+# **Time.** Minutes to read, minutes to run on two cores. One is about right, and two are the limit.
 
 # %% tags=["remove-cell"]
 # Google Colab comes without posekit and the recorded runs. Elsewhere: nothing.
@@ -33,9 +33,7 @@ if find_spec("google") and find_spec("google.colab"):
 
     enable_custom_widget_manager()
     shell = get_ipython()
-    shell.system(
-        "git clone -q https://github.com/posekit/posekit /content/book"
-    )
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
@@ -53,7 +51,7 @@ frame = 40  # which moment, in 1/60 s
 # ## Why before how
 #
 # Say what the next cell is for, then show it.
-# A cell has a few lines, and a Markdown cell stands before it.
+# A cell has a few lines, about four, and comes after a sentence or two of prose.
 
 # %%
 dataset = load_dataset("synthetic", "test", subjects=(subject,))
@@ -61,29 +59,25 @@ pose = dataset.poses_world[frame]
 pose_figure(pose, dataset.skeleton, f"{subject}, frame {frame}")
 
 # %% [markdown]
-# A function that posekit has is written out where it is first met, and asserted to equal posekit's.
+# A function of posekit is written out where it first appears, and asserted to equal posekit's.
 
 
 # %%
 def lengths(pose):
-    return [
-        (pose[child] - pose[parent]).norm()
-        for parent, child in dataset.skeleton.bones
-    ]
+    parents, children = zip(*dataset.skeleton.bones)
+    return (pose[list(children)] - pose[list(parents)]).norm(dim=-1)
 
 
-torch.testing.assert_close(
-    torch.stack(lengths(pose)), dataset.skeleton.bone_lengths(pose)
-)
+torch.testing.assert_close(lengths(pose), dataset.skeleton.bone_lengths(pose))
 
 # %% [markdown]
-# A number reaches the text from a cell, never from the keyboard.
-# A section that claims something ends with an assertion, so that the chapter fails when the claim does.
+# A number in the text comes from a cell, never from the keyboard.
+# A section that makes a claim ends with an assertion, so that the chapter fails when the claim does.
 
 # %%
 height = pose[:, 2].max() - pose[:, 2].min()
 assert 1.2 < height < 1.9
-f"{height:.2f} m from the lowest joint to the head's"
+f"{height:.2f} m from the lowest joint to the highest"
 
 # %% [markdown]
 # ## What we saw
@@ -95,4 +89,4 @@ f"{height:.2f} m from the lowest joint to the head's"
 # **1.** A question that one changed line can answer.
 
 # %% tags=["hide-cell"]
-torch.stack(lengths(dataset.poses_world[frame + 30])).max()
+lengths(dataset.poses_world[frame + 30]).max()

@@ -1,5 +1,6 @@
-"""Sources of synchronised multi-view poses. `synthetic` is made on the spot; the others are licensed files."""
+"""Datasets of synchronised multi-view poses. `synthetic` is generated when asked for; the others are licensed files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from posekit.datasets.files import choose
@@ -7,16 +8,27 @@ from posekit.datasets.human36m import load_human36m
 from posekit.datasets.humaneva import load_humaneva
 from posekit.datasets.synthetic import make_synthetic
 from posekit.random import generator
+from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset
 
-DATASETS = ("synthetic", "humaneva", "human36m")
-_LOADERS = {"humaneva": load_humaneva, "human36m": load_human36m}
+
+def _load_synthetic(split: str, data_root: str | Path | None, **options) -> MultiViewDataset:
+    return make_synthetic(split, **options)  # it needs no files
 
 
+DATASETS: dict[str, Callable[..., MultiViewDataset]] = {
+    "synthetic": _load_synthetic,
+    "humaneva": load_humaneva,
+    "human36m": load_human36m,
+}
+"""All datasets by name: functions of a split, a folder of files, and options of their own."""
+
+
+@renamed(root="data_root")
 def load_dataset(
     name: str = "synthetic",
     split: str = "train",
-    root: str | Path | None = None,
+    data_root: str | Path | None = None,
     *,
     stride: int = 1,
     noise_px: float = 0.0,
@@ -29,19 +41,23 @@ def load_dataset(
     Args:
         name: one of `DATASETS`.
         split: "train" or "test".
-        root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
-        stride: take every stride-th frame of every clip; the frame rate falls with it.
+        data_root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
+        stride: take every stride-th frame of every clip; the frame rate falls accordingly.
         noise_px, missing: what an imperfect detector adds; see `MultiViewDataset.with_detector_noise`.
-        noise_seed: of that noise; the splits differ.
-        options: as the dataset's own function takes them, `lens` above all.
+        noise_seed: of that noise; it differs between the splits.
+        options: of the dataset's own function, such as `lens`, `subjects` and `actions`.
 
     Raises:
         ValueError: for an unknown name, split or option value; the valid ones are listed.
         FileNotFoundError, DataFileError: see the dataset's module.
+
+    >>> load_dataset("synthetic", "train")
+    MultiViewDataset("synthetic": 3600 frames, 21 clips, 3 views, 15 joints, 60 fps)
+    >>> load_dataset("synthetic", "test", actions=("Walking",), stride=2)
+    MultiViewDataset("synthetic": 360 frames, 3 clips, 3 views, 15 joints, 30 fps)
     """
-    choose("dataset", [name], DATASETS)
-    dataset = make_synthetic(split, **options) if name == "synthetic" else _LOADERS[name](split, root, **options)
-    dataset = dataset.every(stride)
+    choose("dataset", [name], tuple(DATASETS))
+    dataset = DATASETS[name](split, data_root, **options).every(stride)
     if noise_px or missing:
         return dataset.with_detector_noise(noise_px, missing, generator(2 * noise_seed + (split == "test")))
     return dataset

@@ -13,10 +13,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from posekit.cameras import LENSES, Cameras
+from posekit.cameras import Cameras
+from posekit.datasets.checks import checked
 from posekit.datasets.files import choose, find_files
 from posekit.datasets.npz import DataFileError, read_npz
-from posekit.datasets.videopose3d import calibration, checked_array, checked_views, column, entry, intrinsics
+from posekit.datasets.videopose3d import (
+    action_of,
+    calibration,
+    checked_array,
+    checked_views,
+    clips_of,
+    column,
+    compare_with_known,
+    entry,
+    intrinsics,
+)
+from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset, from_clips
 from posekit.skeleton import HUMAN36M_17
 
@@ -32,14 +44,16 @@ ALL_ACTIONS = (
 JOINTS_IN_FILE = 32
 JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 """Where `HUMAN36M_17`'s joints stand among the file's 32."""
+LENSES = ("human36m", "opencv")
 FRAME_RATE = 50.0
 FILE_3D = "data_3d_h36m.npz"
 HOW_TO_GET = "register at http://vision.imar.ro/human3.6m and prepare the files with VideoPose3D's DATASETS.md"
 
 
+@renamed(root="data_root")
 def load_human36m(
     split: str = "train",
-    root: str | Path | None = None,
+    data_root: str | Path | None = None,
     *,
     subjects: tuple[str, ...] | None = None,
     actions: tuple[str, ...] = ACTIONS,
@@ -52,7 +66,7 @@ def load_human36m(
 
     Args:
         split: "train" (S1, S5, S6, S7, S8) or "test" (S9, S11).
-        root: data folder; default `$POSEKIT_DATA`, then `data/`.
+        data_root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
         subjects: of the split; default all of it.
         actions: exact names, both takes of each; or prefixes, see `by_prefix`.
         by_prefix: take every action that starts with one of `actions`, as the report's code does with Walk, Greet,
@@ -64,7 +78,7 @@ def load_human36m(
     Raises:
         FileNotFoundError: with where it was looked for and how to get the data.
         DataFileError: if a file is not what it should be, lacks an action, or has another number of joints.
-        ValueError: for a split, subject, action, camera or lens that is not there; the valid ones are listed.
+        ValueError: for a split, subject, action, camera or lens that does not exist; the valid ones are listed.
     """
     choose("split", [split], tuple(SUBJECTS))
     subjects = subjects or SUBJECTS[split]
@@ -78,17 +92,14 @@ def load_human36m(
     choose("action", actions, ALL_ACTIONS)
 
     names = (FILE_3D, f"data_2d_h36m_{detections}.npz") if detections else (FILE_3D,)
-    path_3d, *path_2d = find_files("human36m", names, root, HOW_TO_GET)
+    path_3d, *path_2d = find_files("human36m", names, data_root, HOW_TO_GET)
     poses = read_npz(path_3d, ("positions_3d",))["positions_3d"]
     detected = read_npz(path_2d[0], ("positions_2d",))["positions_2d"] if detections else None
 
     chosen_views = [ALL_CAMERAS.index(camera) for camera in cameras]
-    clips = []
+    clips, frames = [], {}
     for subject in subjects:
-        for name, pose in entry(poses, path_3d, subject).items():
-            action = name.split()[0]
-            if action not in actions:
-                continue
+        for name, pose in clips_of(poses, path_3d, subject, actions).items():
             pose = checked_array(pose, (JOINTS_IN_FILE, 3), path_3d, f"{subject}/{name}")[:, JOINTS]
             pose_world = torch.from_numpy(np.ascontiguousarray(pose))
             if detections:
@@ -98,10 +109,11 @@ def load_human36m(
                 pixels = torch.from_numpy(views[:, chosen_views])
             else:
                 pixels = human36m_cameras(subject)[chosen_views].world_to_pixels(pose_world[:, None])
+            frames[subject, name] = len(pose)
             clips.append(
                 dict(
                     subject=subject,
-                    action=action,
+                    action=action_of(name),
                     name=name,
                     cameras=human36m_cameras(subject, lens)[chosen_views],
                     pixels=pixels,
@@ -113,7 +125,8 @@ def load_human36m(
         raise DataFileError(f"{path_3d}: no clip of {', '.join(sorted(missing))} by {', '.join(subjects)}")
     if not clips:
         raise DataFileError(f"{path_3d}: no clip of any of {', '.join(actions)} by {', '.join(subjects)}")
-    return from_clips("human36m", HUMAN36M_17, FRAME_RATE, cameras, clips)
+    compare_with_known(path_3d, "human36m", frames, actions)
+    return checked(from_clips("human36m", HUMAN36M_17, FRAME_RATE, cameras, clips), path_3d, *path_2d)
 
 
 def human36m_cameras(subject: str, lens: str = "human36m", dtype: torch.dtype = torch.float32) -> Cameras:

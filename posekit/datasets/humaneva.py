@@ -11,10 +11,22 @@ from pathlib import Path
 
 import torch
 
-from posekit.cameras import LENSES, Cameras, rotation_from_quaternion
+from posekit.cameras import Cameras, rotation_from_quaternion
+from posekit.datasets.checks import checked
 from posekit.datasets.files import choose, find_files
 from posekit.datasets.npz import DataFileError, read_npz
-from posekit.datasets.videopose3d import calibration, checked_array, checked_views, column, entry, intrinsics
+from posekit.datasets.videopose3d import (
+    action_of,
+    calibration,
+    checked_array,
+    checked_views,
+    clips_of,
+    column,
+    compare_with_known,
+    entry,
+    intrinsics,
+)
+from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset, from_clips
 from posekit.skeleton import HUMANEVA_15
 
@@ -22,15 +34,17 @@ SUBJECTS = ("S1", "S2", "S3")
 ACTIONS = ("Walking", "Jog", "Box")
 ALL_ACTIONS = (*ACTIONS, "Gestures", "ThrowCatch")
 CAMERAS = ("C1", "C2", "C3")
+LENSES = ("opencv", "human36m")
 SPLITS = {"train": "Train", "test": "Validate"}
 FRAME_RATE = 60.0
 FILES = ("data_3d_humaneva15.npz", "data_2d_humaneva15_gt.npz")
 HOW_TO_GET = "register at https://humaneva.is.tue.mpg.de and prepare the files with VideoPose3D's DATASETS.md"
 
 
+@renamed(root="data_root")
 def load_humaneva(
     split: str = "train",
-    root: str | Path | None = None,
+    data_root: str | Path | None = None,
     *,
     subjects: tuple[str, ...] = SUBJECTS,
     actions: tuple[str, ...] = ACTIONS,
@@ -41,39 +55,37 @@ def load_humaneva(
 
     Args:
         split: "train" or "test" (HumanEva's "Validate").
-        root: data folder; default `$POSEKIT_DATA`, then `data/`.
+        data_root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
         subjects, actions, cameras: which to take; exact names, without chunk suffix.
         lens: "opencv", which the 2D follows, or "human36m", the published code's mistake; see `humaneva_cameras`.
 
     Raises:
         FileNotFoundError: with where it was looked for and how to get the data.
         DataFileError: if a file is not what it should be.
-        ValueError: for a split, subject, action, camera or lens that is not there; the valid ones are listed.
+        ValueError: for a split, subject, action, camera or lens that does not exist; the valid ones are listed.
     """
     choose("split", [split], tuple(SPLITS))
     choose("subject", subjects, SUBJECTS)
     choose("action", actions, ALL_ACTIONS)
     choose("camera", cameras, CAMERAS)
-    path_3d, path_2d = find_files("humaneva", FILES, root, HOW_TO_GET)
+    path_3d, path_2d = find_files("humaneva", FILES, data_root, HOW_TO_GET)
     poses = read_npz(path_3d, ("positions_3d",))["positions_3d"]
     views = read_npz(path_2d, ("positions_2d",))["positions_2d"]
     joints = len(HUMANEVA_15)
     chosen_views = [CAMERAS.index(camera) for camera in cameras]
-    clips = []
+    clips, frames = [], {}
     for subject in subjects:
         in_file = f"{SPLITS[split]}/{subject}"
         stand = humaneva_cameras(subject, lens)[chosen_views]
-        for name, pose in entry(poses, path_3d, in_file).items():
-            action = name.split()[0]
-            if action not in actions:
-                continue
+        for name, pose in clips_of(poses, path_3d, in_file, actions).items():
             clip = f"{in_file}/{name}"
             pose = checked_array(pose, (joints, 3), path_3d, clip)
             view = checked_views(entry(views, path_2d, in_file, name), CAMERAS, joints, len(pose), path_2d, clip)
+            frames[in_file, name] = len(pose)
             clips.append(
                 dict(
                     subject=subject,
-                    action=action,
+                    action=action_of(name),
                     name=name,
                     cameras=stand,
                     pixels=torch.from_numpy(view[:, chosen_views]),
@@ -82,7 +94,8 @@ def load_humaneva(
             )
     if not clips:
         raise DataFileError(f"{path_3d}: no clip of {', '.join(actions)} by {', '.join(subjects)} in the {split} split")
-    return from_clips("humaneva", HUMANEVA_15, FRAME_RATE, cameras, clips)
+    compare_with_known(path_3d, "humaneva", frames, actions)
+    return checked(from_clips("humaneva", HUMANEVA_15, FRAME_RATE, cameras, clips), path_3d, path_2d)
 
 
 def humaneva_cameras(subject: str, lens: str = "opencv", dtype: torch.dtype = torch.float32) -> Cameras:

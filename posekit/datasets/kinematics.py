@@ -1,4 +1,4 @@
-"""Vectors and angles that motion is put together from. Float64; z is up; a body's frame is x forward, y left, z up."""
+"""Vectors and rotations from which motion is built. Float64, z up; a body's axes are x forward, y left, z up."""
 
 from math import pi
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def two_bone(start: Tensor, end: Tensor, first: float, second: float, towards: Tensor) -> Tensor:
-    """The middle joint of two bones from `start` to `end`, bent towards a direction. All (..., 3).
+    """The joint between two bones that lead from `start` to `end`, bent towards a direction. All (..., 3).
 
     Raises:
         ValueError: if an end is out of reach.
@@ -24,14 +24,14 @@ def two_bone(start: Tensor, end: Tensor, first: float, second: float, towards: T
 
 
 def within_reach(start: Tensor, end: Tensor, reach: float) -> Tensor:
-    """The end (..., 3), moved towards the start until it is at most `reach` metres away."""
+    """The end (..., 3), moved towards the start if it is more than `reach` metres away."""
     line = end - start
     length = line.norm(dim=-1, keepdim=True)
     return start + line * (reach / length).clamp(max=1)
 
 
 def beside(middle: Tensor, frame: Tensor, half: float) -> Tensor:
-    """The left and the right point (F, 2, 3) half a width off the middle, in a body frame (x forward, y left, z up)."""
+    """The points (F, 2, 3) half a width to the left and to the right of the middle, in body axes (x forward, y left, z up)."""
     offsets = torch.tensor([[0.0, half, 0.0], [0.0, -half, 0.0]], dtype=torch.float64)
     return middle[:, None] + (frame @ offsets.mT).mT
 

@@ -1,8 +1,8 @@
-"""A body that walks, jogs and boxes: 15 joints in world metres from published proportions and gait curves.
+"""A body that walks, jogs and boxes: 15 joints in world metres, from published proportions and gait curves.
 
 Legs: the feet follow the events of the gait cycle (heel strike, foot flat, heel off, toe off) on footprints laid
-along a closed path, and the knees follow by inverse kinematics, so a flat foot cannot slide. Arms and trunk: forward
-kinematics from angle curves. World frame: z up, metres, float64. All frames are computed at once.
+along a closed path, and the knees follow by inverse kinematics, so that a flat foot cannot slide. Arms and trunk:
+forward kinematics from angle curves. World coordinates: z up, metres, float64. All frames are computed at once.
 
 Sources: segment lengths, Drillis and Contini 1966 (in Winter, "Biomechanics and motor control of human movement");
 hip joint centres, Bell et al. 1990; walking, Perry and Burnfield, "Gait analysis"; running, Novacheck 1998.
@@ -37,7 +37,7 @@ class Body:
 
     @classmethod
     def of(cls, stature: float, legs: float = 1.0, arms: float = 1.0) -> "Body":
-        """Average proportions for a stature, with legs and arms longer or shorter by a factor."""
+        """Average proportions for a stature, with the lengths of legs and arms scaled by a factor."""
         return cls(
             stature=stature,
             thigh=0.245 * stature * legs,
@@ -54,19 +54,19 @@ class Body:
 
 @dataclass(frozen=True)
 class Gait:
-    """How a body walks or jogs. Angles in radians, lengths in metres, fractions of a gait cycle."""
+    """How a body walks or jogs. Angles in radians, lengths in metres, times as fractions of a gait cycle."""
 
     speed: float  # m/s along the path
-    cadence: float  # steps a minute
-    stance: float  # fraction of the cycle a foot is on the ground
+    cadence: float  # steps per minute
+    stance: float  # fraction of the cycle for which a foot is on the ground
     flat_from: float  # foot flat
     flat_to: float  # heel off
     strike_pitch: float  # toes up at heel strike
     push_pitch: float  # heel up at toe off
-    lift: float  # height the ankle gains in swing, beyond the straight way from toe off to heel strike
+    lift: float  # height that the ankle gains in swing, above the direct way from toe off to heel strike
     step_width: float
     over: float  # when the hip passes over the foot
-    bob: float  # vertical amplitude of the pelvis; positive: highest over the standing foot
+    bob: float  # vertical amplitude of the pelvis; positive if highest over the standing foot
     settle: float  # seconds over which the pelvis height is smoothed
     sway: float
     reach: float  # longest hip-ankle distance, as a fraction of the leg
@@ -97,28 +97,28 @@ JOG = Gait(
 
 @dataclass(frozen=True)
 class Motion:
-    """What a body did: joints (F, 15, 3) in world metres, and which feet stood flat, (F, 2) for left and right."""
+    """What a body did: joints (F, 15, 3) in world metres, and which feet were flat on the ground, (F, 2), left first."""
 
     joints: Tensor
     flat: Tensor
 
 
-def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, source: torch.Generator) -> Motion:
+def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, generator: torch.Generator) -> Motion:
     """Walk or jog around a closed path in the middle of the room.
 
-    The path, its direction, the phase and small deviations from the gait are drawn from `source`.
+    The path, its direction, the phase and small deviations from the gait are drawn from `generator`.
     """
     t = torch.arange(round(seconds * frame_rate), dtype=torch.float64) / frame_rate
-    path = _Path.draw(source)
+    path = _Path.draw(generator)
     scale = body.stature / 1.75
     speed, cycle_rate = gait.speed * scale**0.5, gait.cadence / 120 / scale**0.5
-    phase = cycle_rate * t + _uniform(source, 0, 1)
+    phase = cycle_rate * t + _uniform(generator, 0, 1)
 
     def distance(at_phase):
         return speed / cycle_rate * at_phase
 
     position, heading = path(distance(phase))
-    lean_in = path.side * torch.atan(torch.tensor(speed**2 / (path.radius * GRAVITY)))  # balances the turn
+    lean_in = path.side * torch.atan(torch.tensor(speed**2 / (path.radius * GRAVITY)))  # to balance in the curve
     stance_middle = phase - gait.stance / 2
     up, left = axis(2), heading_axis(heading, 1)
     sway = gait.sway * torch.cos(2 * pi * stance_middle)
@@ -126,22 +126,22 @@ def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, source: to
     standing = body.thigh + body.shank
     ground = position + sway[:, None] * left
 
-    turn = gait.pelvis_turn * torch.cos(2 * pi * phase)  # the hip of the leading leg goes forward
+    turn = gait.pelvis_turn * torch.cos(2 * pi * phase)  # the hip of the leading leg moves forward
     pelvis_frame = rotation(up, heading - turn) @ rotation(axis(0), -lean_in)
-    track = -(standing * torch.sin(lean_in)).item()  # leaning in, the feet run outside the pelvis
+    track = -(standing * torch.sin(lean_in)).item()  # with the body leaning in, the feet run outside the pelvis
     ankles, flat, foot_forward = _feet(body, gait, path, distance, phase, track)
     hips_flat = beside(ground, pelvis_frame, body.hip_width)
     height = bob + _highest(hips_flat - ankles, bob, gait.reach * standing, round(gait.settle * frame_rate / 2))
     pelvis = ground + height[:, None] * up
 
-    wobble = _wobble(source, t, 4)
+    wobble = _wobble(generator, t, 4)
     trunk_frame = (
         rotation(up, heading) @ rotation(axis(0), -lean_in * 0.9) @ rotation(axis(1), gait.trunk_lean + 0.03 * wobble[0])
     )
     shoulder_frame = trunk_frame @ rotation(up, gait.shoulder_turn * torch.cos(2 * pi * (phase - 0.03)) + 0.03 * wobble[1])
     swing = torch.stack([torch.cos(2 * pi * (phase - 0.03)), -torch.cos(2 * pi * (phase - 0.03))], dim=-1)
     swing = swing * (1 + 0.12 * wobble[2].unsqueeze(-1))
-    flexion = gait.arm_rest - gait.arm_swing * swing  # the arm swings against its leg
+    flexion = gait.arm_rest - gait.arm_swing * swing  # each arm swings against the leg on its side
     elbow = gait.elbow_rest - gait.elbow_swing * swing
     hips = beside(pelvis, pelvis_frame, body.hip_width)
     knees = two_bone(hips, ankles, body.thigh, body.shank, heading_axis(heading, 0)[:, None] + foot_forward)
@@ -153,23 +153,23 @@ def travel(body: Body, gait: Gait, seconds: float, frame_rate: float, source: to
     return Motion(_assemble(pelvis, thorax, shoulders, elbows, wrists, hips, knees, ankles, head), flat)
 
 
-def box(body: Body, seconds: float, frame_rate: float, source: torch.Generator) -> Motion:
-    """Stand in a boxer's guard and punch the air; place, facing and timing are drawn from `source`."""
+def box(body: Body, seconds: float, frame_rate: float, generator: torch.Generator) -> Motion:
+    """Stand in a boxer's guard and punch the air; place, facing and timing are drawn from `generator`."""
     t = torch.arange(round(seconds * frame_rate), dtype=torch.float64) / frame_rate
     scale = body.stature / 1.75
-    heading = _uniform(source, -1.0, 1.0) + 0.10 * _wobble(source, t, 1)[0]
-    place = torch.stack([_uniform(source, -0.4, 0.4), _uniform(source, -0.4, 0.4), torch.tensor(0.0)]).double()
+    heading = _uniform(generator, -1.0, 1.0) + 0.10 * _wobble(generator, t, 1)[0]
+    place = torch.stack([_uniform(generator, -0.4, 0.4), _uniform(generator, -0.4, 0.4), torch.tensor(0.0)]).double()
     facing = heading[:1]
     stance = rotation(axis(2), facing)[0]
     ankles = place + torch.tensor([[0.20 * scale, 0.13 * scale, 0.0], [-0.22 * scale, -0.13 * scale, 0.0]]).double() @ stance.mT
     ankles = ankles + torch.tensor([body.ankle_height, body.ankle_height + 0.035]).double()[:, None] * axis(2)  # rear heel up
     ankles = ankles.expand(len(t), 2, 3)
 
-    jab, cross = _punches(source, t)  # extension of the left and the right hand, 0 guard to 1
-    up, wobble = axis(2), _wobble(source, t, 5)
+    jab, cross = _punches(generator, t)  # extension of the left and the right hand, 0 guard to 1
+    up, wobble = axis(2), _wobble(generator, t, 5)
     turn = -0.55 - 0.22 * jab + 0.75 * cross  # shoulders: half sideways, into each punch
     shift = torch.stack([0.035 * wobble[1] + 0.05 * (jab + cross), 0.03 * wobble[2], torch.zeros_like(t)], dim=-1)
-    bounce = 0.012 * torch.cos(2 * pi * (1.6 * t + _uniform(source, 0, 1)))
+    bounce = 0.012 * torch.cos(2 * pi * (1.6 * t + _uniform(generator, 0, 1)))
     height = 0.90 * (body.thigh + body.shank) + body.ankle_height + bounce - 0.02 * cross
     pelvis = place + shift @ stance.mT + height[:, None] * up
     pelvis_frame = rotation(up, heading + 0.55 * turn)
@@ -182,7 +182,7 @@ def box(body: Body, seconds: float, frame_rate: float, source: torch.Generator) 
     arm = body.upper_arm + body.forearm
     ahead = rotation(up, heading)
     chin = thorax + 0.20 * body.head * up + 0.46 * arm * ahead[..., 0]
-    target = thorax + 0.35 * body.head * up + 1.6 * arm * ahead[..., 0]  # an opponent's face, out of reach
+    target = thorax + 0.35 * body.head * up + 1.6 * arm * ahead[..., 0]  # the face of an opponent, out of reach
     guard = torch.stack([chin + s * 0.13 * arm * ahead[..., 1] for s in (1, -1)], dim=1)
     extension = torch.stack([jab, cross], dim=-1).unsqueeze(-1)
     outstretched = shoulders + 0.985 * arm * torch.nn.functional.normalize(target[:, None] - shoulders, dim=-1)
@@ -197,24 +197,24 @@ def box(body: Body, seconds: float, frame_rate: float, source: torch.Generator) 
 
 @dataclass(frozen=True)
 class _Path:
-    """A rounded closed path, looked up by distance travelled."""
+    """A rounded closed path, parametrised by the distance travelled."""
 
     center: Tensor
     radius: float
     oval: float
     turned: float
     start: float
-    side: int  # 1: to the left, counter-clockwise seen from above
+    side: int  # 1: to the left, counter-clockwise as seen from above
 
     @classmethod
-    def draw(cls, source):
+    def draw(cls, generator):
         return cls(
-            center=torch.stack([_uniform(source, -0.1, 0.1), _uniform(source, -0.1, 0.1)]),
-            radius=_uniform(source, 0.85, 0.98).item(),
-            oval=_uniform(source, 0.0, 0.10).item(),
-            turned=_uniform(source, 0, pi).item(),
-            start=_uniform(source, 0, 2 * pi).item(),
-            side=1 if _uniform(source, 0, 1) < 0.75 else -1,
+            center=torch.stack([_uniform(generator, -0.1, 0.1), _uniform(generator, -0.1, 0.1)]),
+            radius=_uniform(generator, 0.85, 0.98).item(),
+            oval=_uniform(generator, 0.0, 0.10).item(),
+            turned=_uniform(generator, 0, pi).item(),
+            start=_uniform(generator, 0, 2 * pi).item(),
+            side=1 if _uniform(generator, 0, 1) < 0.75 else -1,
         )
 
     def __call__(self, distance: Tensor):
@@ -230,7 +230,7 @@ class _Path:
 
 
 def _feet(body, gait, path, distance, phase, track):
-    """Ankles (F, 2, 3), flat feet (F, 2) and forward directions (F, 2, 3), left first; right is half a cycle later."""
+    """Ankles (F, 2, 3), flat feet (F, 2) and forward directions (F, 2, 3), left first; the right is half a cycle later."""
     feet = (_foot(body, gait, path, distance, phase, track, side) for side in (0, 1))
     return tuple(torch.stack(parts, dim=1) for parts in zip(*feet))
 
@@ -241,7 +241,7 @@ def _foot(body, gait, path, distance, phase, track, side):
     u = phase - lag - cycle
 
     def on_print(cycle, u):
-        """The ankle at moment u of a stance, and its footprint's forward. The body passes over the print at `gait.over`."""
+        """The ankle at time u of a stance, and the footprint's direction. The body passes over the print at `gait.over`."""
         local = _rolling_ankle(body, gait, u)
         point, heading = path(distance(cycle + lag + gait.over))
         forward, left = heading_axis(heading, 0), heading_axis(heading, 1)
@@ -249,7 +249,7 @@ def _foot(body, gait, path, distance, phase, track, side):
         return point + sideways * left + local[..., :1] * forward + local[..., 1:] * axis(2), forward
 
     stance, forward = on_print(cycle, u.clamp(max=gait.stance))
-    # Swing: a cubic from toe off to the next heel strike that matches the ankle's velocity at both ends.
+    # Swing: a cubic from toe off to the next heel strike, with the ankle's velocity matched at both ends.
     eps, last, first = 1e-4, torch.full_like(u, gait.stance), torch.zeros_like(u)
     (toe_off, _), (before, _) = on_print(cycle, last), on_print(cycle, last - eps)
     (strike, next_forward), (after, _) = on_print(cycle + 1, first), on_print(cycle + 1, first + eps)
@@ -266,7 +266,7 @@ def _foot(body, gait, path, distance, phase, track, side):
 
 
 def _rolling_ankle(body: Body, gait: Gait, u: Tensor) -> Tensor:
-    """The ankle (forward, up) over its footprint: the foot rolls over the heel, stands flat, rolls over the ball."""
+    """The ankle (forward, up) relative to its footprint: the foot rolls over the heel, stands flat, rolls over the ball."""
     heel, ball, height = 0.030 * body.stature, 0.075 * body.stature, body.ankle_height
     toes_up = gait.strike_pitch * (1 - u / gait.flat_from).clamp(min=0) ** 2
     heel_up = gait.push_pitch * ((u - gait.flat_to) / (gait.stance - gait.flat_to)).clamp(min=0) ** 2
@@ -280,9 +280,9 @@ def _rolling_ankle(body: Body, gait: Gait, u: Tensor) -> Tensor:
 
 
 def _highest(hips_over_ankles: Tensor, bob: Tensor, reach: float, half: int) -> Tensor:
-    """The greatest smooth pelvis height (F,), beside the bob, at which both legs reach their ankles in every frame.
+    """The greatest smooth pelvis height (F,), without the bob, at which both legs reach their ankles in every frame.
 
-    A running minimum over `half` frames each way, then a running mean over as many: never above what is allowed.
+    A running minimum over `half` frames each way, then a running mean over as many, never exceeds what is allowed.
     """
     vertical = (reach**2 - hips_over_ankles[..., :2].square().sum(-1)).clamp(min=0).sqrt()
     allowed = (vertical - hips_over_ankles[..., 2] - bob[:, None]).amin(-1)
@@ -293,7 +293,7 @@ def _highest(hips_over_ankles: Tensor, bob: Tensor, reach: float, half: int) -> 
 
 
 def _arms(body, frame, shoulders, flexion, elbow):
-    """Elbows and wrists (F, 2, 3) from shoulder and elbow flexion (F, 2): positive is forward."""
+    """Elbows and wrists (F, 2, 3) from the flexion of shoulders and elbows (F, 2), positive forwards."""
     frame = frame[:, None]
     outward = torch.tensor([1.0, -1.0], dtype=torch.float64) * 0.14
     upper = frame @ rotation(axis(0), outward.expand_as(flexion)) @ rotation(axis(1), -flexion)
@@ -302,12 +302,12 @@ def _arms(body, frame, shoulders, flexion, elbow):
     return elbows, elbows - body.forearm * fore[..., 2]
 
 
-def _punches(source, t):
-    """How far each hand is out, 0 to 1: (left, right), each (F,). Out in 0.16 s, back in 0.24 s."""
+def _punches(generator, t):
+    """How far each hand is extended, 0 to 1: (left, right), each (F,). Out in 0.16 s, back in 0.24 s."""
     count = int(t[-1] / 0.55) + 2
-    gaps = 0.48 + 0.35 * torch.rand(count, generator=source, dtype=torch.float64)
+    gaps = 0.48 + 0.35 * torch.rand(count, generator=generator, dtype=torch.float64)
     start = gaps.cumsum(0) - 0.5
-    right = torch.rand(count, generator=source) < 0.4
+    right = torch.rand(count, generator=generator) < 0.4
     since = t[:, None] - start
     out, back = (since / 0.16).clamp(0, 1), ((since - 0.18) / 0.24).clamp(0, 1)
     extension = _smooth(out) * (1 - _smooth(back))
@@ -327,12 +327,12 @@ def _assemble(pelvis, thorax, shoulders, elbows, wrists, hips, knees, ankles, he
     return joints
 
 
-def _uniform(source, low, high):
-    return low + (high - low) * torch.rand((), generator=source, dtype=torch.float64)
+def _uniform(generator, low, high):
+    return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64)
 
 
-def _wobble(source, t, count):
-    """Slow, smooth, aperiodic signals (count, F) of amplitude about 1: no two cycles are quite alike."""
-    rate = 0.15 + 0.6 * torch.rand(count, 3, 1, generator=source, dtype=torch.float64)
-    start = torch.rand(count, 3, 1, generator=source, dtype=torch.float64)
+def _wobble(generator, t, count):
+    """Slow, smooth, aperiodic signals (count, F) with amplitudes of about 1, so that no two cycles are quite alike."""
+    rate = 0.15 + 0.6 * torch.rand(count, 3, 1, generator=generator, dtype=torch.float64)
+    start = torch.rand(count, 3, 1, generator=generator, dtype=torch.float64)
     return torch.sin(2 * pi * (rate * t + start)).mean(1) * 1.6

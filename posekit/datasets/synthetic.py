@@ -1,16 +1,17 @@
-"""The embedded dataset: synthetic people in HumanEva-I's room, made in a second from a seed. Needs no download.
+"""The embedded dataset: synthetic people seen by HumanEva-I's cameras, generated from a seed in about a second.
 
-HumanEva-shaped: 15 joints, three bodies, walking, jogging and boxing, training and test clips, three cameras with
-HumanEva-I's real calibration, 60 frames a second, exact 2D through the OpenCV lens. It is for teaching and testing;
-numbers measured on it are not numbers of HumanEva-I.
+It has the form of HumanEva-I: 15 joints, three bodies that walk, jog and box, training and test clips, three cameras
+with HumanEva-I's real calibration, 60 frames per second, and exact 2D through the OpenCV lens. It needs no download.
+It is for teaching and testing; numbers measured on it are not numbers of HumanEva-I.
 """
 
 import torch
 
 from posekit.datasets.files import choose
-from posekit.datasets.humaneva import ACTIONS, CAMERAS, FRAME_RATE, SUBJECTS, humaneva_cameras
+from posekit.datasets.humaneva import ACTIONS, CAMERAS, FRAME_RATE, LENSES, SUBJECTS, humaneva_cameras
 from posekit.datasets.motion import JOG, WALK, Body, Motion, box, travel
 from posekit.random import generator
+from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset, from_clips
 from posekit.skeleton import HUMANEVA_15
 
@@ -34,14 +35,14 @@ def make_synthetic(
     lens: str = "opencv",
     seed: int = 0,
 ) -> MultiViewDataset:
-    """Make one split. Every clip has its own seed, so choosing fewer changes nothing in the others.
+    """Generate one split. Each clip has a seed of its own, so that selecting fewer clips does not change the others.
 
     Args:
-        split: "train" or "test"; no clip of one is in the other.
-        subjects, actions, cameras: which to make.
-        lens: of the cameras handed out. The 2D itself always goes through the OpenCV lens, as HumanEva-I's does;
-            "human36m" hands out the published code's wrong one.
-        seed: another seed is another recording of the same people.
+        split: "train" or "test"; they have no clip in common.
+        subjects, actions, cameras: which to generate.
+        lens: of the cameras returned. The 2D itself is always projected through the OpenCV lens, like HumanEva-I's;
+            with "human36m" the cameras have the wrong lens of the published code.
+        seed: another seed gives another recording of the same people.
 
     Raises:
         ValueError: for a split, subject, action, camera or lens that is not there; the valid ones are listed.
@@ -50,6 +51,7 @@ def make_synthetic(
     choose("subject", subjects, SUBJECTS)
     choose("action", actions, ACTIONS)
     choose("camera", cameras, CAMERAS)
+    choose("lens", [lens], LENSES)
     chosen_views = [CAMERAS.index(camera) for camera in cameras]
     clips = []
     for subject in subjects:
@@ -72,15 +74,16 @@ def make_synthetic(
     return from_clips("synthetic", HUMANEVA_15, FRAME_RATE, cameras, clips)
 
 
-def perform(subject: str, action: str, seconds: float, source: torch.Generator, frame_rate: float = FRAME_RATE) -> Motion:
-    """Let one of the bodies walk, jog or box for a while."""
+@renamed(source="generator")
+def perform(subject: str, action: str, seconds: float, generator: torch.Generator, frame_rate: float = FRAME_RATE) -> Motion:
+    """The motion of one of the bodies that walks, jogs or boxes for some seconds."""
     if action == "Box":
-        return box(BODIES[subject], seconds, frame_rate, source)
-    return travel(BODIES[subject], {"Walking": WALK, "Jog": JOG}[action], seconds, frame_rate, source)
+        return box(BODIES[subject], seconds, frame_rate, generator)
+    return travel(BODIES[subject], {"Walking": WALK, "Jog": JOG}[action], seconds, frame_rate, generator)
 
 
 def _clip_seed(seed, split, subject, action, take):
-    """A different number for every clip there can be."""
+    """A different number for each possible clip."""
     seed = seed * 2 + list(SECONDS).index(split)
     seed = seed * len(SUBJECTS) + SUBJECTS.index(subject)
     return (seed * len(ACTIONS) + ACTIONS.index(action)) * 100 + take

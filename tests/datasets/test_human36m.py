@@ -18,12 +18,13 @@ def say_it_again():
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(tmp_path, monkeypatch):
     """Human3.6M-like files of random poses, to be changed and written again."""
+    monkeypatch.setattr(videopose3d, "known_frames", lambda dataset: {})  # these are not the known files
     source = np.random.default_rng(0)
     names = ("Walking", "Walking 1", "WalkDog 1", "Greeting", "Smoking", "Sitting 1", "SittingDown")
     subjects = [*human36m.SUBJECTS["train"], *human36m.SUBJECTS["test"]]
-    poses = {s: {n: source.uniform(-0.5, 1, (12, 32, 3)).astype(np.float32) for n in names} for s in subjects}
+    poses = {s: {n: source.uniform(-0.3, 0.6, (12, 32, 3)).astype(np.float32) for n in names} for s in subjects}
     views = {
         s: {n: [source.uniform(0, 1000, (12, 17, 2)).astype(np.float32) for _ in ALL_CAMERAS] for n in names} for s in subjects
     }
@@ -114,12 +115,29 @@ def test_an_action_that_is_not_in_the_file(files):
 )
 def test_what_there_is_not_is_listed(files, option, bad, listed):
     with pytest.raises((ValueError, FileNotFoundError), match=listed):
-        load_human36m(**{"split": "test", "root": files[0](), option: bad})
+        load_human36m(**{"split": "test", "data_root": files[0](), option: bad})
 
 
 def test_a_prefix_of_nothing(files):
     with pytest.raises(ValueError, match="no action starts with 'Swim'"):
         load_human36m("test", files[0](), actions=("Swim",), by_prefix=True)
+
+
+@pytest.mark.parametrize(("scale", "guess"), [(1000, "; are these millimetres?"), (30, "; are these centimetres?"), (1e-3, "")])
+def test_poses_that_are_not_in_metres(files, scale, guess):
+    write, poses, _ = files
+    poses["S11"]["Greeting"] *= np.float32(scale)
+    with pytest.raises(DataFileError, match=r"3d_h36m.npz: S11/Greeting: the median bone is .* m long") as error:
+        load_human36m("test", write())
+    assert str(error.value).endswith(f"expected 0.05 to 0.8 m{guess}")
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinite_2d_names_the_file_of_detections(files, value):
+    write, _, views = files
+    views["S9"]["Walking"][1][3, 2, 0] = value
+    with pytest.raises(DataFileError, match=r"2d_h36m_net.npz: S9/Walking: 2D: infinite coordinates"):
+        load_human36m("test", write(), detections="net")
 
 
 def test_the_cameras_stand_around_the_room():

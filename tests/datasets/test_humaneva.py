@@ -15,6 +15,7 @@ KEY, CLIP = "Train/S1", "Walking 1 chunk0"
 @pytest.fixture(autouse=True)
 def say_it_again():
     videopose3d.warn_trimmed.cache_clear()
+    videopose3d._warn_unlike_known.cache_clear()
 
 
 def test_it_reads_what_is_in_the_files(humaneva_files):
@@ -113,6 +114,76 @@ def test_wrong_contents_name_file_key_expected_and_found(humaneva_files, change)
 
 
 @pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("infinite 3D", r"data_3d.*: S2/Walking 1 chunk0: 3D: infinite coordinates"),
+        ("too large for float32", r"data_3d.*: S2/Walking 1 chunk0: 3D: infinite coordinates"),
+        ("infinite 2D", r"data_2d.*: S2/Walking 1 chunk0: 2D: infinite coordinates"),
+        ("no 3D", r"data_3d.*: S2/Walking 1 chunk0: 3D: 20 frames without a single joint"),
+        ("no 2D", r"data_2d.*: S2/Walking 1 chunk0: 2D: 20 frames without a single joint"),
+        ("no frames", r"data_3d.*: S2/Walking 1 chunk0: 3D: 0 frames without a single joint"),
+        ("no clips", r"data_3d.*: Train/S2: expected a dictionary of clips, found an empty dictionary"),
+        ("a list of clips", r"data_3d.*: Train/S2: expected a dictionary of clips, found list"),
+        ("a number as name", r"data_3d.*keys that are not strings"),
+        ("millimetres", r"data_3d.*: S2/Walking 1 chunk0: the median bone is .* are these millimetres\?"),
+    ],
+)
+def test_data_that_loads_is_data(humaneva_files, change, expected):
+    write, poses, views = humaneva_files
+    pose, view = poses["Train/S2"][CLIP].astype(np.float64), views["Train/S2"][CLIP]
+    poses["Train/S2"][CLIP] = pose
+    match change:
+        case "infinite 3D":
+            pose[3, 4, 1] = np.inf
+        case "too large for float32":
+            pose[3, 4, 1] = 1e300
+        case "infinite 2D":
+            view[1][3, 4, 1] = -np.inf
+        case "no 3D":
+            pose[:] = np.nan
+        case "no 2D":
+            views["Train/S2"][CLIP] = [v * np.nan for v in view]
+        case "no frames":
+            poses["Train/S2"][CLIP] = pose[:0]
+            views["Train/S2"][CLIP] = [v[:0] for v in view]
+        case "no clips":
+            poses["Train/S2"] = {}
+        case "a list of clips":
+            poses["Train/S2"] = [pose]
+        case "a number as name":
+            poses["Train/S2"][7] = pose
+        case "millimetres":
+            pose *= 1000
+    root = write()
+    with pytest.raises(DataFileError, match=expected):
+        load_humaneva("train", root, actions=humaneva.ALL_ACTIONS)
+
+
+def test_joints_missing_in_3d_stay_missing(humaneva_files):
+    write, poses, _ = humaneva_files
+    poses[KEY][CLIP][3, 7] = np.nan
+    assert load_humaneva("train", write()).poses_world[3, 7].isnan().all()
+
+
+def test_clips_unlike_the_known_ones_are_said_once(humaneva_files, monkeypatch):
+    write, poses, _ = humaneva_files
+    known = {key: {name: len(pose) for name, pose in clips.items()} for key, clips in poses.items()}
+    monkeypatch.setattr(videopose3d, "known_frames", lambda dataset: known)
+    root = write()
+    load_humaneva("train", root)  # these are the known ones: nothing is said
+    known["Train/S1"][CLIP] = 21
+    known["Train/S2"]["Walking 1 chunk2"] = 7
+    known["Train/S3"] = {"Walking 1 chunk1": 20, "ThrowCatch 1 chunk0": 9}
+    with pytest.warns(UserWarning, match="known file") as said:
+        load_humaneva("train", root)
+    assert len(said) == 1
+    for words in (f"Train/S1/{CLIP} has 20 frames instead of 21", "Train/S2/Walking 1 chunk2 is missing", "and 1 more"):
+        assert words in str(said[0].message)
+    assert "ThrowCatch" not in str(said[0].message)  # was not asked for
+    load_humaneva("train", root)
+
+
+@pytest.mark.parametrize(
     ("option", "bad", "listed"),
     [
         ("split", "validate", "choose from train, test"),
@@ -125,7 +196,7 @@ def test_wrong_contents_name_file_key_expected_and_found(humaneva_files, change)
 )
 def test_what_there_is_not_is_listed(humaneva_files, option, bad, listed):
     with pytest.raises(ValueError, match=listed):
-        load_humaneva(**{"split": "train", "root": humaneva_files[0](), option: bad})
+        load_humaneva(**{"split": "train", "data_root": humaneva_files[0](), option: bad})
 
 
 def test_an_action_that_is_not_in_the_files(humaneva_files):

@@ -1,8 +1,11 @@
 import io
 import os
 import pickle
+import struct
 import zipfile
+import zlib
 
+import hostile
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from posekit.datasets import npz
 from posekit.datasets.npz import DataFileError, read_npz
+from posekit.records import peak_memory_mb
 
 
 def write_object(path, content, protocol=3, key="data"):
@@ -107,3 +111,116 @@ def test_any_bytes_give_a_clear_error(tmp_path_factory, junk):
         read_npz(path, ("data",))
     except DataFileError as error:
         assert "a.npz" in str(error)
+
+
+def patched(path, offset, value, signature):
+    """Overwrite bytes of the local header, or of the directory's entry."""
+    data = bytearray(path.read_bytes())
+    start = data.index(signature) + offset
+    data[start : start + len(value)] = value
+    path.write_bytes(data)
+
+
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("method", "compressed by a method"),
+        ("encryption", "encrypted"),
+        ("stream", "not a whole .npz archive"),
+        ("checksum", "Bad CRC-32"),
+        ("shorter", "entry data"),
+        ("version", "not a whole .npz archive"),
+        ("offset", "not a whole .npz archive"),
+    ],
+)
+def test_faults_of_the_archive(tmp_path, change, reason):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, data=np.arange(1000.0))
+    match change:
+        case "method":
+            patched(path, 10, b"\x0c\x00", CENTRAL)
+        case "encryption":
+            patched(path, 8, b"\x01", CENTRAL)
+        case "stream":
+            patched(path, 80, b"\xff" * 100, LOCAL)
+        case "checksum":
+            patched(path, 16, b"\x00" * 4, CENTRAL)
+        case "shorter":
+            patched(path, 24, struct.pack("<I", 9000), CENTRAL)
+        case "version":
+            patched(path, 6, b"\xff\x00", CENTRAL)
+        case "offset":
+            patched(path, 42, struct.pack("<I", 2**31), CENTRAL)
+    with pytest.raises(DataFileError, match=rf"a\.npz: .*{reason}"):
+        read_npz(path, ("data",))
+
+
+@pytest.mark.parametrize("says", [2**32 - 2, 1000])
+def test_a_bomb_is_not_inflated_whatever_it_says_of_its_size(tmp_path, says):
+    """Four gigabytes of zeros in four megabytes."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packer.compress(bytes(2**24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("data.npy", block * 256)
+    for offset, signature in ((8, LOCAL), (10, CENTRAL)):
+        patched(path, offset, b"\x08\x00", signature)
+    patched(path, 24, struct.pack("<I", says), CENTRAL)
+    before = peak_memory_mb()
+    with pytest.raises(DataFileError, match=r"a\.npz: .*(refused|CRC)"):
+        read_npz(path, ("data",))
+    assert peak_memory_mb() - before < 100
+
+
+def test_a_member_without_npy_is_no_entry(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("data", b"\x93NUMPY")
+    with pytest.raises(DataFileError, match=r"a\.npz: no entry data; it holds data"):
+        read_npz(tmp_path / "a.npz", ("data",))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': [('a', '<f4'), ('b', '|O')], 'fortran_order': False, 'shape': (2,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 1000000000000000), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-2, -1), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'strides': (0,)}",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<M8[s]', 'fortran_order': False, 'shape': (1,), }",
+        "-" * 9000 + "1",
+        "(" * 60000,
+    ],
+)
+def test_headers_that_mean_harm(tmp_path, header):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        text = header.encode() + b"\n"
+        archive.writestr("data.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(8))
+    with pytest.raises(DataFileError, match=r"a\.npz: entry data refused"):
+        read_npz(tmp_path / "a.npz", ("data",))
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 4), order="F"), np.arange(6, dtype=">i2"), np.array(["a", "bc"]), np.float32(2)]
+)
+def test_plain_arrays_come_back_to_the_bit(tmp_path, array):
+    np.savez_compressed(tmp_path / "a.npz", data=array)
+    read = read_npz(tmp_path / "a.npz", ("data",))["data"]
+    assert (read.dtype, read.shape, read.tobytes()) == (array.dtype, array.shape, array.tobytes())
+
+
+def test_errors_are_one_short_line(tmp_path):
+    path = write_object(tmp_path / "a.npz", hostile.whole(hostile.name("a\x1b[31m" + "b" * 10_000, "c")))
+    with pytest.raises(DataFileError) as error:
+        read_npz(path, ("data",))
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 500
+    np.savez(path, **{"a" * (index + 1): np.zeros(1) for index in range(300)})
+    with pytest.raises(DataFileError, match="it holds a, a") as error:
+        read_npz(path, ("data",))
+    assert len(str(error.value)) < 500
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)  # it may come from another process

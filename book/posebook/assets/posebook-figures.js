@@ -1,10 +1,10 @@
-// Draws the book's plotly figures: on sight, from one plotly.js of the site's own, in the page's colours.
-// Play button and slider are HTML, so that keyboard and screen reader reach them; 3D panels of a figure turn together.
+// Draws each of the book's plotly figures when it comes into view, with the site's own plotly.js and in the page's colours.
+// The play button and slider are HTML, so that keyboards and screen readers reach them; a figure's 3D panels turn together.
 "use strict";
 (() => {
   const here = document.currentScript;
   const plotlyUrl = new URL(here.dataset.plotly, here.src).href;
-  const NARROW = 560; // pixels; below it the panels are placed as layout.meta.narrow says
+  const NARROW = 560; // pixels; below it the panels are laid out by layout.meta.narrow
   let plotlyLoading = null;
 
   function loadPlotly() {
@@ -33,7 +33,7 @@
     const spec = JSON.parse(figure.querySelector("script").textContent);
     const meta = spec.layout.meta;
     const Plotly = await loadPlotly();
-    delete spec.layout.sliders; // the HTML controls take their place
+    delete spec.layout.sliders; // HTML controls take their place
     delete spec.layout.updatemenus;
     if (spec.frames?.length) spec.layout.margin.b = 30;
     const canvas = element("div", { className: "pk-canvas" });
@@ -70,7 +70,7 @@
     new ResizeObserver(fit).observe(canvas);
   }
 
-  // ---- turning: together, and by keyboard ----
+  // ---- turning the panels together, and by keyboard ----
   function makeTurnable(Plotly, canvas, scenes, alt) {
     let busy = false;
     const turnAll = (camera) => {
@@ -131,7 +131,7 @@
       time.textContent = frames[index].name;
       slider.setAttribute("aria-valuetext", frames[index].name);
       canvas.dataset.frame = index;
-      if (drawing) return; // a slow machine drops frames instead of queueing them
+      if (drawing) return; // a slow machine skips frames instead of queueing them
       drawing = true;
       try {
         await Plotly.animate(canvas, [frames[index].name], still);
@@ -154,7 +154,7 @@
       go(Number(slider.value));
     });
     new IntersectionObserver((entries) => {
-      if (timer && !entries.at(-1).isIntersecting) stop(); // nothing moves out of sight
+      if (timer && !entries.at(-1).isIntersecting) stop(); // nothing plays while it is out of sight
     }).observe(canvas);
     if (meta.autoplay && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();
     return element("div", { className: "pk-controls" }, button, slider, time);

@@ -1,5 +1,5 @@
-// The lifter of the page "Try it": a 2D pose in, the 3D pose out, and what the scene's cameras see of it.
-// Mirrors posekit's FrameLifter and Cameras; batch norm is folded into the weights. Reads the files of tryit.py.
+// The lifter of the page "Try it": takes a 2D pose, and returns the 3D pose and its projection into each camera.
+// Mirrors posekit's FrameLifter and Cameras; batch norm is folded into the weights. Reads the files that tryit.py writes.
 "use strict";
 
 const model = load();
@@ -43,7 +43,7 @@ function linear({ inputs, outputs, matrix, bias }, features) {
 const relu = (features) => features.map((value) => Math.max(0, value));
 const dense = (layer, features) => relu(linear(layer, features));
 
-// Joints on the screen -> joints in the camera's frame, metres.
+// Joints in screen coordinates -> joints in camera coordinates, metres.
 function lift({ layers, scene_distance }, screen) {
   let hidden = dense(layers[0], screen.flat());
   for (let k = 1; k < layers.length - 1; k += 2) {
@@ -93,7 +93,7 @@ function answer(model, { example, pixels }) {
   return { camera: pose, world, views };
 }
 
-// A message {example, pixels, ...} is answered with itself and {camera, world, views}, or {error}.
+// The reply to a message {example, pixels, ...} is the message itself plus {camera, world, views}, or plus {error}.
 self.onmessage = async ({ data }) => {
   try {
     self.postMessage({ ...data, ...answer(await model, data) });

@@ -1,9 +1,9 @@
 // The page "Try it": a 2D pose whose joints the reader moves, the 3D pose lifted from it, and what other cameras would see.
-// tryit-worker.js does the sums; the 3D panel is a figure of the book, drawn by posebook-figures.js.
+// tryit-worker.js does the computation; the 3D panel is a figure of the book, drawn by posebook-figures.js.
 "use strict";
 (() => {
   const here = document.currentScript.src;
-  const STEP = 5; // pixels a key press; with Shift 1
+  const STEP = 5; // pixels per key press; 1 with Shift
 
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
@@ -17,7 +17,7 @@
     return made;
   };
 
-  // Asks the worker, which is started by the first question. While it is busy only the latest question is kept.
+  // Asks the worker, which the first question starts. While it is busy, only the latest question is kept.
   function asker(onAnswer) {
     let worker = null;
     let busy = false;
@@ -42,7 +42,7 @@
   }
 
   // ---- 2D ----
-  // A square around some poses, as an SVG view box.
+  // A square around the given poses, for an SVG view box.
   function cropped(poses) {
     const [xs, ys] = [0, 1].map((axis) => poses.flat().map((point) => point[axis]));
     const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
@@ -50,7 +50,7 @@
     return { x: (left + right - side) / 2, y: (top + bottom - side) / 2, side };
   }
 
-  // An image with a pose in it and, thin and grey behind it, perhaps another.
+  // An image with a pose in it and optionally a second pose behind it, thin and grey.
   function picture(manifest) {
     const border = svg("rect", { class: "pk-image" });
     const [ghost, bones] = [svg("g", { class: "pk-ghost" }), svg("g", { class: "pk-bones" })];
@@ -151,8 +151,8 @@
   }
 
   // ---- 3D ----
-  // Moves the traces of the book's figure; shows only the latest pose once the figure is drawn and free.
-  function room(figure, manifest) {
+  // Moves the traces of the book's figure; once the figure is drawn and idle, it shows the latest pose only.
+  function poseFigure(figure, manifest) {
     let drawing = false;
     let next = null;
     const centred = (pose) => pose.map(([x, y, z]) => [x - pose[0][0], y - pose[0][1], z]);
@@ -197,7 +197,7 @@
   }
 
   function build(place, manifest) {
-    const state = { example: 0, pose: null, joint: null }; // joint: the last one moved, null before
+    const state = { example: 0, pose: null, joint: null }; // joint: the last one moved, null before that
     const chosen = () => manifest.examples[state.example];
     const ask = asker((answer) => (answer.error ? fail(place, new Error(answer.error)) : show(answer)));
     const edit = editor(manifest, (joint, point) => {
@@ -207,7 +207,7 @@
       question();
     });
     const question = () => ask({ example: state.example, pixels: state.pose, joint: state.joint });
-    const show3d = room(place.querySelector("figure"), manifest);
+    const show3d = poseFigure(place.querySelector("figure"), manifest);
 
     const label = (text, control) => element("label", {}, text, control);
     const menu = element("select", {}, ...manifest.examples.map(({ name }, value) => element("option", { value }, name)));
@@ -247,7 +247,7 @@
       otherViews().forEach((other, k) => others[k].draw(views[other], untouched ? pixels[other] : null));
       manifest.joints.forEach((_, k) => edit.describe(k, depthInWords(camera, k, manifest.views[view])));
       const words = (k) => `${capital(manifest.joints[k])}: ${depthInWords(camera, k, manifest.views[view])}.`;
-      status.textContent = untouched ? `Nothing moved yet; the truth is grey. ${words(0)}` : words(joint);
+      status.textContent = untouched ? `Nothing has been moved yet; the true pose is grey. ${words(0)}` : words(joint);
     }
 
     menu.addEventListener("change", () => {
@@ -257,7 +257,7 @@
     again.addEventListener("click", begin);
     const controls = element("div", { className: "pk-controls" }, label("Pose ", menu), again);
     const error = Math.round(manifest.metrics_mm.mpjpe);
-    const accuracy = `On the synthetic test clips this lifter is off by ${error} mm a joint, relative to the pelvis (mpjpe).`;
+    const accuracy = `On the synthetic test clips this lifter is off by ${error} mm per joint, relative to the pelvis (mpjpe).`;
     place.prepend(controls, panels[0]);
     place.append(panels[1], panels[2], status, element("p", { className: "pk-accuracy" }, accuracy));
     begin();
@@ -265,7 +265,7 @@
   }
 
   function fail(place, error) {
-    const hint = location.protocol === "file:" ? " It has to be served: python -m http.server --directory _build/html" : "";
+    const hint = location.protocol === "file:" ? " The page has to be served: python -m http.server --directory _build/html" : "";
     place.append(element("p", { role: "alert" }, `The lifter could not be loaded (${error.message}).${hint}`));
   }
 

@@ -1,0 +1,170 @@
+"""What is fuzzed: for each kind of file, sound ones made here, how to mutate and how to read them."""
+
+import json
+import pickle
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import mutate
+import numpy as np
+import torch
+
+from posekit.datasets import load_dataset, videopose3d
+from posekit.datasets.humaneva import FILES, load_humaneva
+from posekit.datasets.npz import DataFileError, read_npz
+from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
+from posekit.losses import label_free_loss
+from posekit.random import generator
+from posekit.records import in_words, is_lost, load_record
+from posekit.training import fit
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of file.
+
+    Args:
+        share: of all cases.
+        seeds: sound files by the name they must have.
+        mutated: of a file's bytes and a generator.
+        read: of the path; returns for a sound file.
+        documented: the exceptions it may raise.
+        named: whether their messages must name the file.
+    """
+
+    share: float
+    seeds: list[tuple[str, bytes]]
+    mutated: Callable[[bytes, np.random.Generator], bytes]
+    read: Callable[[Path], object]
+    documented: type[Exception]
+    named: bool = True
+
+
+def targets(folder: Path) -> dict[str, Target]:
+    """All targets; their sound files are made in `folder`."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    videopose3d.known_frames = lambda dataset: {}  # these are not the known files
+    as_npz = partial(mutate.mutated_zip, mutated_member=mutate.mutated_npy)
+    poses, views = _people()
+    files = _humaneva(folder, poses, views)
+    return {
+        "npz": Target(0.5, _archives(folder, poses), as_npz, _read_npz, DataFileError),
+        "humaneva": Target(0.15, files, as_npz, partial(_read_humaneva, sound=dict(files)), DataFileError),
+        "lifter": Target(0.2, _lifters(folder), mutate.mutated_safetensors, load_lifter, ValueError),
+        "record": Target(0.1, _records(), _mutated_record, _read_record, ValueError, named=False),
+        "checkpoint": Target(0.05, _checkpoints(folder), mutate.mutated_zip, _resume, ValueError, named=False),
+    }
+
+
+def _people():
+    poses, views = {}, {}
+    for number in (1, 2, 3):
+        data = load_dataset("synthetic", "train", subjects=(f"S{number}",), actions=("Walking",))
+        poses[f"Train/S{number}"] = {"Walking 1": data.poses_world[:4].numpy(), "Box 1": data.poses_world[4:6].numpy()}
+        views[f"Train/S{number}"] = {
+            "Walking 1": [data.pixels[:4, view].numpy() for view in range(3)],
+            "Box 1": [np.asfortranarray(data.pixels[4:6, view].numpy()) for view in range(3)],
+        }
+    return poses, views
+
+
+def _pickled_npz(path: Path, key: str, content, protocol: int) -> bytes:
+    """An .npz as `np.savez` writes it, with a pickle of another protocol."""
+    np.savez_compressed(path, **{key: np.array(None, dtype=object)})
+    with mutate.zipfile.ZipFile(path) as archive:
+        header = archive.read(f"{key}.npy")[:128]
+    with mutate.zipfile.ZipFile(path, "w", mutate.zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{key}.npy", header + pickle.dumps(np.array(content, dtype=object), protocol=protocol))
+    return path.read_bytes()
+
+
+def _archives(folder: Path, poses) -> list[tuple[str, bytes]]:
+    content = {
+        "S1": poses["Train/S1"],
+        "layout": "h36m",
+        "sides": [[1, 2], [3, 4]],
+        "rate": np.float64(50),
+        "n": (1, 2.5, None),
+    }
+    path = folder / "seed.npz"
+    files = [("data.npz", _pickled_npz(path, "data", content, protocol)) for protocol in range(6)]
+    for array in (np.eye(3, 4, dtype=np.float32), np.array(["a", "bcd"])):
+        np.savez(path, data=array, other=np.zeros(3))
+        files.append(("data.npz", path.read_bytes()))
+    return files
+
+
+def _read_npz(path: Path) -> object:
+    return repr(read_npz(path, ("data",)))  # looks at every value
+
+
+def _humaneva(folder: Path, poses, views) -> list[tuple[str, bytes]]:
+    contents = [(FILES[0], "positions_3d", poses), (FILES[1], "positions_2d", views)]
+    return [(name, _pickled_npz(folder / name, key, content, 4)) for name, key, content in contents]
+
+
+def _read_humaneva(path: Path, sound: dict[str, bytes]) -> object:
+    for name, content in sound.items():
+        if name != path.name:
+            (path.parent / name).write_bytes(content)
+    data = load_humaneva("train", path.parent, actions=("Walking", "Box"))
+    assert not torch.cat([data.pixels.flatten(), data.poses_world.flatten()]).isinf().any()
+    return data.sha256()
+
+
+def _lifters(folder: Path) -> list[tuple[str, bytes]]:
+    lifters = [
+        FrameLifter(15, 8, blocks=1, generator=generator(0)),
+        SequenceLifter(15, 8, heads=2, layers=1, window=9, generator=generator(0)),
+        TemporalConvLifter(15, 8, window=9, norm="batch", generator=generator(0)),
+    ]
+    path = folder / "lifter.safetensors"
+    return [(path.name, (save_lifter(lifter, path), path.read_bytes())[1]) for lifter in lifters]
+
+
+def _records() -> list[tuple[str, bytes]]:
+    paths = sorted((ROOT / "book" / "results").rglob("*-seed*.json"))[::40]
+    return [("record.json", path.read_bytes()) for path in paths]
+
+
+def _mutated_record(data: bytes, random: np.random.Generator) -> bytes:
+    if random.random() < 0.5:
+        return mutate.mutated_bytes(data, random)
+    return mutate.mutated_json(data.decode(), random).encode()
+
+
+def _read_record(path: Path) -> object:
+    record = load_record(path)
+    is_lost(record)
+    return in_words([record]) + json.dumps(record.experiment)
+
+
+def _checkpoints(folder: Path) -> list[tuple[str, bytes]]:
+    path = folder / "run.checkpoint"
+    calls = []
+
+    def killed(lifter, views):
+        calls.append(views)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return label_free_loss(lifter, views)
+
+    try:
+        _resume(path, killed)
+    except KeyboardInterrupt:
+        return [(path.name, path.read_bytes())]
+    raise AssertionError("the run should have been interrupted")
+
+
+def _resume(path: Path, loss=label_free_loss) -> object:
+    lifter = FrameLifter(15, 4, blocks=1, generator=generator(0))
+    if not hasattr(_resume, "views"):
+        _resume.views = load_dataset("synthetic", "train", subjects=("S1",), actions=("Walking",)).views()[:4]
+    options = dict(epochs=2, batch_size=4, generator=generator(0), checkpoint=path)
+    return fit(lifter, _resume.views, loss, **options)
