@@ -61,11 +61,13 @@ def mm(row):
     return mean_and_spread(runs[f"humaneva/{row}"])[0]
 
 
+# %% tags=["remove-cell"]
 def errors_of(row):
     """Its errors by seed."""
     return errors_by_seed(runs[f"humaneva/{row}"])
 
 
+# %% tags=["remove-cell"]
 def curve_of(row, seed=REPORTS_SEED):
     """Epochs and errors of its run with a seed."""
     record = by_seed(runs[f"humaneva/{row}"])[seed]
@@ -78,6 +80,7 @@ def against(row, name):
     return f"table {printed[name]}, ours {mm(row):.2f} mm"
 
 
+# %% tags=["remove-cell"]
 def reach(row, name):
     """The report's number, and from where to where ours go."""
     errors = errors_of(row).values()
@@ -362,7 +365,7 @@ Markdown(tables["noise"].markdown(runs))
 # If you have the licensed files, set `dataset` in the parameters to see those.
 
 # %% tags=["parameters"]
-dataset = "synthetic"  # of the pictures below: synthetic, or humaneva or human36m where you have the files
+dataset = "synthetic"  # of the pictures below; humaneva, human36m: with their files
 stride = 1  # take every stride-th frame; 5 is enough for human36m
 epochs = 24  # passes of training over the training set, for the pictures
 adapt_epochs = 15  # passes of adaptation over the test set

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from posebook import code_digest
 from posekit.parameters import SEQUENCE_METHODS
 from posekit.records import load_record, recorded, report_table
 from posekit.settings import PARAMETERS
@@ -113,6 +114,13 @@ def test_every_table_is_drawn_on_a_page():
     for name, shown in listed(ROOT).tables.items():
         assert shown.rows
         assert f'tables["{name}"].markdown(runs)' in text, f"no page draws the table {name}"
+
+
+def test_the_chapters_are_executed_anew_when_the_list_changes(tmp_path):
+    path = tmp_path / "book" / "results" / "runs.yml"
+    path.parent.mkdir(parents=True)
+    digests = [path.write_text(text) and code_digest(tmp_path) for text in ("rows: []", "tables: {}")]
+    assert digests[0] != digests[1]
 
 
 def known_values():
