@@ -4,6 +4,7 @@ Recorded runs of the report live in `book/results/<dataset>/<name>-seed<k>.json`
 """
 
 import json
+import math
 import os
 import platform
 import re
@@ -11,7 +12,9 @@ import resource
 import statistics
 import subprocess
 import sys
+import uuid
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -38,12 +41,17 @@ class Record:
     provenance: dict[str, Any]
     schema: int = SCHEMA
 
+    def __repr__(self) -> str:
+        e = self.experiment
+        errors = ", ".join(f"{name} {value:.1f} mm" for name, value in list(self.metrics_mm.items())[:1])
+        return f"Record({e['dataset']}, {e['method']}, seed {e['seed']}: {errors})"
+
     def settings(self) -> Experiment:
         """The experiment, with the defaults of parameters that are younger than the record."""
         return Experiment.parse(self.experiment)
 
     def save(self, results_dir: str | Path, name: str = "") -> Path:
-        """Write `<results_dir>/<dataset>/<name>-seed<k>.json`, whole or not at all.
+        """Write `<results_dir>/<dataset>/<name>-seed<k>.json`, atomically.
 
         Args:
             results_dir: folder; made if need be.
@@ -51,18 +59,39 @@ class Record:
 
         Raises:
             FileExistsError: if a record of another experiment has that name.
+            ValueError: for a number that is not finite, naming its field.
         """
+        unusable = [place for place, number in _numbers(asdict(self)) if not math.isfinite(number)]
+        if unusable:
+            raise ValueError(f"a record holds finite numbers only; these are not: {', '.join(unusable)}")
         mine = self.settings()
         name = name or f"{mine.method}-dropout{mine.network.dropout.replace('->', 'to')}-{mine.but(seed=0).digest()[:6]}"
         path = Path(results_dir) / mine.data.dataset / f"{name}-seed{mine.seed}.json"
         if path.exists() and (old := load_record(path).settings()) != mine:
             differ = [key for key, value in mine.flat().items() if old.flat()[key] != value]
             raise FileExistsError(f"{path} holds another experiment (they differ in {', '.join(differ)}); name this one")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partly = path.with_suffix(".part")
-        partly.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        os.replace(partly, path)
+        write_atomically(path, json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
         return path
+
+
+def _numbers(content: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Every number in nested dictionaries and lists, beside its place, such as "metrics_mm.mpjpe" or "curve.loss.3"."""
+    if isinstance(content, int | float):
+        yield place, content
+    elif isinstance(content, dict | list):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from _numbers(value, f"{place}.{key}" if place else str(key))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that others see whole or not at all, in a folder that is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # unique: another run may write the same record
+    try:
+        unfinished.write_text(text)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def load_record(path: str | Path) -> Record:
@@ -72,8 +101,8 @@ def load_record(path: str | Path) -> Record:
         ValueError: naming the file, if it is no record of this schema.
     """
     try:
-        content = json.loads(Path(path).read_text())
-    except json.JSONDecodeError as error:
+        content = json.loads(Path(path).read_text(), parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
@@ -83,6 +112,10 @@ def load_record(path: str | Path) -> Record:
     if wrong:
         raise ValueError(f"{path}: missing or surplus keys {', '.join(sorted(wrong))}")
     return Record(**content)
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def recorded(start: str | Path = ".") -> dict[str, list[Record]]:
@@ -128,30 +161,50 @@ def by_seed(records: list[Record]) -> dict[int, Record]:
     return {record.experiment["seed"]: record for record in records}
 
 
+def errors_by_seed(records: list[Record], metric: str = "report_mpjpe") -> dict[int, float]:
+    """A row's errors by their seeds, millimetres."""
+    return {seed: record.metrics_mm[metric] for seed, record in by_seed(records).items()}
+
+
+def changes_by_seed(records: list[Record], base: list[Record], metric: str = "report_mpjpe") -> dict[int, float]:
+    """How much larger a row's error is than a base row's from the same seed, millimetres.
+
+    Empty unless the row has every seed of the base: what differs then is the row, not the choice of seeds.
+    """
+    errors, before = errors_by_seed(records, metric), errors_by_seed(base, metric)
+    return {seed: errors[seed] - before[seed] for seed in before} if set(before) <= set(errors) else {}
+
+
 def mean_and_spread(records: list[Record], metric: str = "report_mpjpe") -> tuple[float, float]:
     """Mean over seeds and sample standard deviation (NaN for a single seed), millimetres; both NaN without records."""
-    values = [record.metrics_mm[metric] for record in records]
-    if not values:
-        return float("nan"), float("nan")
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else float("nan")
+    return _mean_and_spread([record.metrics_mm[metric] for record in records])
+
+
+def _mean_and_spread(values: list[float]) -> tuple[float, float]:
+    mean = statistics.mean(values) if values else math.nan
+    return mean, statistics.stdev(values) if len(values) > 1 else math.nan
 
 
 def is_lost(record: Record) -> bool:
-    """Whether a run left people where no training that found them leaves them, its `report_mpjpe` above 20 cm."""
-    return record.metrics_mm["report_mpjpe"] > 200
+    """Whether a run left people where no training that found them leaves them, its `report_mpjpe` above 20 cm or NaN."""
+    return not record.metrics_mm["report_mpjpe"] <= 200
 
 
-def in_words(records: list[Record], metric: str = "report_mpjpe") -> str:
+def in_words(records: list[Record], metric: str = "report_mpjpe", digits: int = 2) -> str:
     """Mean ± spread in millimetres, as tables print it; without records it says so."""
-    if not records:
-        return "not recorded yet"
-    mean, spread = mean_and_spread(records, metric)
-    return plus_minus(mean, spread) if spread == spread else f"{mean:.2f}"
+    return plus_minus(*mean_and_spread(records, metric), digits) if records else "not recorded yet"
+
+
+def change_in_words(records: list[Record], base: list[Record], metric: str = "report_mpjpe", digits: int = 1) -> str:
+    """Mean ± spread of `changes_by_seed`; a dash for the base itself, and where seeds differ."""
+    changes = list(changes_by_seed(records, base, metric).values())
+    return plus_minus(*_mean_and_spread(changes), digits, sign="+") if changes and records is not base else "–"
 
 
 def plus_minus(mean: float, spread: float, digits: int = 2, sign: str = "-") -> str:
-    """Mean ± spread on one line; with the sign "+" a positive mean has one, too."""
-    return f"{mean:{sign}.{digits}f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{spread:.{digits}f}"
+    """Mean ± spread on one line, the mean alone if the spread is NaN; with the sign "+" a positive mean has one, too."""
+    words = f"{mean:{sign}.{digits}f}"
+    return words if math.isnan(spread) else f"{words}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{spread:.{digits}f}"
 
 
 def table(header: list[str], rows: list[list]) -> str:
@@ -193,10 +246,19 @@ def _rounded(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def code_version() -> dict[str, Any]:
-    """Which code this is; asked before a run, which may outlast the next commit."""
+    """Which code this is; asked before a run, which may outlast the next commit.
+
+    The commit and whether there are changes on top are None where posekit does not run from its own repository:
+    one that merely has it installed somewhere inside says nothing about posekit.
+    """
+    commit = changes = None
+    folder = Path(__file__).resolve().parent.parent
+    if _git(folder, "rev-parse", "--show-toplevel") == str(folder):
+        commit = _git(folder, "rev-parse", "HEAD")
+        changes = _git(folder, "status", "--porcelain", "--", "posekit", "notebooks")
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "posekit", "notebooks")),
+        "commit": commit,
+        "uncommitted_changes": None if changes is None else changes != "",
         "posekit": version("posekit"),
     }
 
@@ -219,9 +281,9 @@ def peak_memory_mb() -> int:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def _git(*arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git answers in a folder; None without git or a repository."""
     try:
-        here = Path(__file__).parent.parent
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return None  # not a checkout
+        return None

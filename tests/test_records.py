@@ -1,4 +1,6 @@
 import math
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +8,22 @@ import pytest
 
 from posekit import records
 from posekit.experiments import run
-from posekit.records import by_row, by_seed, in_words, load_record, mean_and_spread, plus_minus, recorded, report_table, table
+from posekit.records import (
+    by_row,
+    by_seed,
+    change_in_words,
+    changes_by_seed,
+    code_version,
+    errors_by_seed,
+    in_words,
+    is_lost,
+    load_record,
+    mean_and_spread,
+    plus_minus,
+    recorded,
+    report_table,
+    table,
+)
 from posekit.settings import Experiment
 
 REPOSITORY = Path(__file__).parent.parent
@@ -51,6 +68,44 @@ def test_an_interrupted_save_leaves_nothing_that_looks_like_a_record(record, tmp
     with pytest.raises(KeyboardInterrupt):
         record.save(tmp_path)
     assert by_row(tmp_path) == {}
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_one_record_may_be_written_by_many_at_once(record, tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(lambda _: record.save(tmp_path, "row"), range(64)))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == list(paths)
+    assert load_record(paths.pop()) == record
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_refused_by_field(record, tmp_path, value):
+    bad = replace(
+        record,
+        metrics_mm=record.metrics_mm | {"mpjpe": value},
+        curve=record.curve | {"loss": [1.0, value]},
+        experiment=record.experiment | {"noise_px": value},
+    )
+    with pytest.raises(ValueError, match=r"not: experiment\.noise_px, metrics_mm\.mpjpe, curve\.loss\.1$"):
+        bad.save(tmp_path)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_file_with_a_number_that_is_not_finite_is_no_record(record, tmp_path):
+    path = record.save(tmp_path)
+    path.write_text(path.read_text().replace(str(record.metrics_mm["mpjpe"]), "NaN"))
+    with pytest.raises(ValueError, match=r"seed0\.json: not a JSON file \(NaN is no number\)"):
+        load_record(path)
+
+
+def test_a_record_says_what_it_is(record):
+    shown = replace(record, metrics_mm={"report_mpjpe": 30.94, "mpjpe": 1.0})
+    assert repr(shown) == "Record(synthetic, label_free, seed 0: report_mpjpe 30.9 mm)"
+
+
+@pytest.mark.parametrize(("error", "lost"), [(199.0, False), (201.0, True), (math.inf, True), (math.nan, True)])
+def test_a_run_is_lost_if_it_left_people_far_away_or_nowhere(record, error, lost):
+    assert is_lost(replace(record, metrics_mm={"report_mpjpe": error})) is lost
 
 
 @pytest.mark.parametrize(
@@ -81,6 +136,63 @@ def test_rows_gather_seeds(record, tmp_path):
     assert [by_seed(row)[seed] for seed in (0, 1, 2)] == row
     assert in_words([]) == "not recorded yet"
     assert all(math.isnan(value) for value in mean_and_spread([]))
+
+
+def test_rows_are_compared_seed_by_seed(record):
+    def row(**errors):
+        return [
+            replace(record, experiment=record.experiment | {"seed": int(seed[1:])}, metrics_mm={"report_mpjpe": error})
+            for seed, error in errors.items()
+        ]
+
+    base, more, fewer = row(_1=10.0, _2=20.0), row(_2=23.0, _0=9.0, _1=11.0), row(_1=11.0)
+    assert errors_by_seed(base) == {1: 10.0, 2: 20.0}
+    assert changes_by_seed(more, base) == {1: 1.0, 2: 3.0}
+    assert change_in_words(more, base) == "+2.0\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}1.4"
+    assert change_in_words(fewer, fewer[:]) == "+0.0"
+    assert changes_by_seed(fewer, base) == {}
+    assert change_in_words(fewer, base) == change_in_words(base, base) == change_in_words([], base) == "–"
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with one commit; returns a function that puts posekit into one of its folders."""
+
+    def git(*words):
+        who = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    def put(folder):
+        module = tmp_path / folder / "posekit" / "records.py"
+        module.parent.mkdir(parents=True)
+        module.touch()
+        git("add", ".")
+        git("commit", "-m", "first")
+        monkeypatch.setattr(records, "__file__", str(module))
+        return module
+
+    git("init")
+    return put
+
+
+def test_a_record_names_the_commit_of_posekits_own_repository(repository):
+    module = repository(".")
+    assert len(code_version()["commit"]) == 40
+    assert code_version()["uncommitted_changes"] is False
+    module.write_text("# changed")
+    assert code_version()["uncommitted_changes"] is True
+
+
+def test_a_record_names_no_commit_of_another_project(repository):
+    repository("venv/site-packages")
+    assert code_version() == {"commit": None, "uncommitted_changes": None, "posekit": code_version()["posekit"]}
+
+
+def test_a_record_names_no_commit_without_a_repository(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "__file__", str(tmp_path / "posekit" / "records.py"))
+    (tmp_path / "posekit").mkdir()
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert code_version()["uncommitted_changes"] is None
 
 
 def test_recorded_runs_are_found_from_anywhere_in_the_checkout(tmp_path):

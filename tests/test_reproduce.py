@@ -1,14 +1,27 @@
 """The list of recorded runs, and rerunning them."""
 
+import os
+import random
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
-from posekit.records import load_record
-from posekit.settings import Experiment
+from posekit.parameters import parameters_of
+from posekit.records import Record, load_record
+from posekit.settings import Experiment, Options
 
 LIST = """
+rows:
 - name: first
   seeds: [3, 4]
   width: 8
@@ -75,16 +88,11 @@ def copy(reproduce, monkeypatch, write, tmp_path):
 @pytest.mark.slow
 def test_missing_runs_are_made_and_recorded_ones_skipped(reproduce, copy, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setattr(reproduce.Run, "command", _into(tmp_path, reproduce.Run.command))
     assert copy("first", "--threads", "1") == 0
     record = load_record(tmp_path / "synthetic" / "first-seed3.json")
     assert record.experiment["width"] == 8
     assert copy("first") == 0
-    assert "1 runs, 1 of them recorded" in capsys.readouterr().out
-
-
-def _into(folder, command):
-    return lambda run, *options: [str(folder) if word == "book/results" else word for word in command(run, *options)]
+    assert "1 runs, 1 of them recorded" in capsys.readouterr().err
 
 
 def test_a_failed_run_keeps_the_record_that_was_there(reproduce, copy, tmp_path, monkeypatch, capsys):
@@ -101,12 +109,189 @@ def test_a_failed_run_keeps_the_record_that_was_there(reproduce, copy, tmp_path,
 
 def test_the_list_says_what_is_missing_and_runs_nothing(copy, capsys, tmp_path):
     assert copy("--list") == 0
-    out = capsys.readouterr().out
-    assert "2 runs, 0 of them recorded" in out
-    assert "papermill notebooks/experiment.ipynb - -k python3 -p method supervised -p seed 3 -p width 8" in out
+    shown = capsys.readouterr()
+    assert "2 runs, 0 of them recorded" in shown.err
+    assert "papermill notebooks/experiment.ipynb - -k python3 -p method supervised -p seed 3 -p width 8" in shown.out
     assert not list(tmp_path.rglob("*.json"))
+
+
+def parameters(line):
+    """The parameters of a papermill command: those of the experiment, and how and where it runs."""
+    words = shlex.split(line)
+    pairs = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
+    options = {option.name for option in parameters_of(Options)}
+    settings = {name: yaml.safe_load(value) for name, value in pairs.items() if name not in options}
+    return Experiment.parse(settings), Options(
+        **{name: pairs[name] for name in ("name", "results_dir", "device", "models_dir")}
+    )
+
+
+def test_the_list_is_complete_commands_alone(reproduce, copy, capsys, tmp_path):
+    assert copy("--list", "--device", "cuda", "--threads", "3", "--models", "kept models") == 0
+    lines = capsys.readouterr().out.splitlines()
+    runs = reproduce.read_runs()
+    assert len(lines) == len(runs) == 2
+    for line, run in zip(lines, runs):
+        experiment, options = parameters(line)
+        assert line.startswith("papermill notebooks/experiment.ipynb - ")
+        assert "-p threads 3 " in line
+        assert (options.name, experiment) == run
+        assert (options.device, options.models_dir) == ("cuda", "kept models")
+        assert (reproduce.ROOT / options.results_dir).resolve() == tmp_path
+
+
+@pytest.mark.slow
+def test_a_line_of_the_list_can_be_run_as_it_is(reproduce, copy, capsys, tmp_path):
+    assert copy("--list", "first") == 0
+    command = capsys.readouterr().out
+    assert command.count("\n") == 1
+    places = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "run"),
+    }
+    subprocess.run(command, shell=True, cwd=reproduce.ROOT, env=os.environ | places, check=True, capture_output=True)
+    assert copy("--list", "first") == 0
+    assert capsys.readouterr() == ("", "1 runs, 1 of them recorded\n")
+
+
+def test_the_list_names_records_of_other_settings(reproduce, copy, made_up, tmp_path, capsys):
+    made_up(width=99).save(tmp_path, "first")
+    assert copy("--list", "first") == 0
+    assert "first-seed3.json has other settings" in capsys.readouterr().err
 
 
 def test_the_script_runs_as_it_stands(reproduce):
     done = subprocess.run([sys.executable, reproduce.__file__, "--list", "no-such-row"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "0 runs, 0 of them recorded")
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (0, "", "0 runs, 0 of them recorded")
+
+
+# ---- Stopped and killed
+
+
+@pytest.fixture
+def made_up(reproduce):
+    """A record of the row "first", seed 3, with some settings changed."""
+
+    def made_up(**changes):
+        some = load_record(next(iter(sorted((reproduce.ROOT / "book" / "results" / "humaneva").glob("*.json")))))
+        settings = dict(dataset="synthetic", width=8, epochs=1, seed=3) | changes
+        return Record(**asdict(some) | {"experiment": Experiment.parse(settings).flat()})
+
+    return made_up
+
+
+SERVER = """
+import os, pathlib, sys, reproduce
+reproduce.RESULTS = pathlib.Path(sys.argv[1])
+del sys.argv[1:]
+exec(os.environ.get("CHANGES", ""))
+for line in sys.stdin:
+    if not (script := os.fork()):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1), os.dup2(nowhere, 2)
+        sys.exit(reproduce.script())
+    print(script, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(script, 0)[1]), flush=True)
+"""
+
+
+class Script:
+    """The script on a list and folder of its own, started again and again without importing torch each time."""
+
+    def __init__(self, root, folder, changes=""):
+        environment = {"PYTHONPATH": os.pathsep.join([str(root), str(root / "book")]), "CHANGES": changes}
+        environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        environment |= {"TMPDIR": str(folder / "temporary"), "JUPYTER_RUNTIME_DIR": str(folder / "run")}
+        (folder / "temporary").mkdir()
+        words = [sys.executable, "-c", SERVER, str(folder)]
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.server = subprocess.Popen(words, env=os.environ | environment, **pipes)
+
+    def start(self):
+        """Start it; returns its process id."""
+        print("go", file=self.server.stdin, flush=True)
+        return int(self.server.stdout.readline())
+
+    def wait(self):
+        """Its exit code."""
+        return int(self.server.stdout.readline())
+
+
+@pytest.fixture
+def script(reproduce, write, tmp_path):
+    """Make a `Script` that runs only the row "first", with changes made to it."""
+    write(LIST[: LIST.index("- name: second")].replace("[3, 4]", "[3]"))
+    servers = []
+
+    def script(changes=""):
+        servers.append(Script(reproduce.ROOT, tmp_path, changes))
+        return servers[-1]
+
+    yield script
+    for each in servers:
+        each.server.communicate(timeout=60)
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    return value
+
+
+CHANGES = """
+child = "import os, pathlib, shutil, sys, time; here = pathlib.Path(sys.argv[1]); "
+child += "(here / 'started').write_text(str(os.getpid())); "
+child += "time.sleep(0.2); shutil.copytree(here / 'new', sys.argv[2], dirs_exist_ok=True); time.sleep(0.2)"
+results_dir = lambda options: options[options.index("results_dir") + 1]
+reproduce.Run.command = lambda run, *options: [sys.executable, "-c", child, str(reproduce.RESULTS), results_dir(options)]
+"""  # instead of a notebook: says that it runs, copies a record after a while, ends after another
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
+def test_stopped_at_any_moment_nothing_is_lost_or_left(script, made_up, tmp_path):
+    """The old record stays until the new one is there, and the run ends with the script."""
+    old, new, changed = made_up(width=99), made_up(), script(CHANGES)
+    new.save(tmp_path / "new", "first")
+    temporary = tmp_path / "temporary"
+    started, kept = tmp_path / "started", tmp_path / "synthetic" / "first-seed3.json"
+    chance = random.Random(0)
+    for how in 5 * [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]:
+        kept.unlink(missing_ok=True)
+        old.save(tmp_path, "first")
+        process = changed.start()
+        run = int(wait_for(lambda: started.exists() and started.read_text()))
+        time.sleep(chance.uniform(0, 0.5))
+        with suppress(ProcessLookupError):  # it may have ended
+            os.kill(process, how)
+        changed.wait()
+        wait_for(lambda run=run: not psutil.pid_exists(run), 10)
+        started.unlink()
+        assert list(kept.parent.iterdir()) == [kept]
+        assert load_record(kept) in (old, new)
+        assert how == signal.SIGKILL or not list(temporary.iterdir())
+        shutil.rmtree(temporary)  # a killed script cannot clean up what lies there
+        temporary.mkdir()
+    changed.start()
+    assert changed.wait() == 0
+    assert list(kept.parent.iterdir()) == [kept]
+    assert load_record(kept) == new
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
+def test_a_killed_script_takes_its_kernels_along(script, tmp_path):
+    process = script().start()
+    family = psutil.Process(process)
+
+    def kernel():
+        return [child for child in family.children(recursive=True) if "ipykernel" in " ".join(child.cmdline())]
+
+    wait_for(kernel)
+    children = family.children(recursive=True)
+    assert len(children) >= 2  # papermill and its kernel
+    family.kill()
+    assert not psutil.wait_procs(children, timeout=15)[1]
+    assert not list(tmp_path.rglob("*-seed*.json"))

@@ -3,12 +3,16 @@
 import json
 import math
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from posekit.records import load_record, report_table
+from posebook import code_digest
+from posekit.parameters import SEQUENCE_METHODS
+from posekit.records import load_record, recorded, report_table
 from posekit.settings import PARAMETERS
+from posekit.tables import listed
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "book" / "results"
@@ -73,6 +77,50 @@ def test_every_record_is_in_the_list_with_its_settings(reproduce):
 def test_every_run_of_the_list_is_recorded(reproduce):
     missing = [f"{run.name}, seed {run.experiment.seed}" for run in reproduce.read_runs() if not run.is_recorded()]
     assert not missing, "make reproduce runs them; see CONTRIBUTING.md"
+
+
+def test_every_commit_of_a_record_is_in_the_history_or_known_to_be_earlier():
+    """Code that made a record can be checked out, but for the commits that the list names."""
+
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("needs the whole history")
+    commits = {load_record(path).provenance["commit"] for path in RECORDS}
+    lacking = {commit for commit in commits if git("merge-base", "--is-ancestor", commit, "HEAD").returncode}
+    assert lacking == set(listed(ROOT).earlier_commits)
+
+
+def needed(experiment, views):
+    """What a method needs at test, in the words of the list."""
+    if experiment.method in ("adaptation", "triangulation"):
+        names = experiment.data.test_cameras
+        return f"{views if names == 'all' else len(names.split('+'))} views, full calibration"
+    window = experiment.input.window if experiment.method in SEQUENCE_METHODS else 1
+    return {0: "1 view, whole clip", 1: "1 view, 1 frame"}.get(window, f"1 view, {window} frames")
+
+
+def test_every_table_says_what_its_rows_need_at_test():
+    runs = recorded(ROOT)
+    for shown in listed(ROOT).tables.values():
+        for row in shown.rows:
+            views = len(runs[row.key][0].data["views"])
+            assert {needed(experiment, views) for experiment in row.experiments} == {row.needs}, row.name
+
+
+def test_every_table_is_drawn_on_a_page():
+    text = "".join(path.read_text() for path in PAGES)
+    for name, shown in listed(ROOT).tables.items():
+        assert shown.rows
+        assert f'tables["{name}"].markdown(runs)' in text, f"no page draws the table {name}"
+
+
+def test_the_chapters_are_executed_anew_when_the_list_changes(tmp_path):
+    path = tmp_path / "book" / "results" / "runs.yml"
+    path.parent.mkdir(parents=True)
+    digests = [path.write_text(text) and code_digest(tmp_path) for text in ("rows: []", "tables: {}")]
+    assert digests[0] != digests[1]
 
 
 def known_values():
