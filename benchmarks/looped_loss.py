@@ -9,7 +9,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from posekit.sequences import Views
+from posekit.samples import Views
 
 
 def looped_multiview_loss(poses_camera: Tensor, views: Views) -> tuple[Tensor, Tensor, Tensor]:

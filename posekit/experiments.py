@@ -16,7 +16,8 @@ from posekit.losses import label_free_loss, middle_frame_loss, supervised_loss
 from posekit.parameters import SEQUENCE_METHODS
 from posekit.random import generator
 from posekit.records import Record, code_version, machine, make_record
-from posekit.sequences import LabelledPoses, MultiViewDataset, Views
+from posekit.samples import LabelledPoses, Views
+from posekit.sequences import MultiViewDataset
 from posekit.settings import PARAMETERS, Experiment
 from posekit.training import Curve, adapt, evaluate, evaluate_poses, fit
 from posekit.triangulation import refine, triangulate, triangulate_robustly

@@ -9,7 +9,7 @@ from posekit.colors import CAMERA, GHOST, LINES
 from posekit.drawing import LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
 from posekit.renaming import renamed
-from posekit.sequences import Views
+from posekit.samples import Views
 from posekit.skeleton import Skeleton
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.metrics import report_mpjpe
-from posekit.sequences import LabelledPoses, Views
+from posekit.samples import LabelledPoses, Views
 from posekit.skeleton import to_root_anchored
 
 

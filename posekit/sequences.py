@@ -1,7 +1,7 @@
-"""Synchronised multi-view clips, and the two kinds of training samples made from them.
+"""Synchronised multi-view clips, and the training samples made from them (see `samples`).
 
 Letters: F frames, V views, J joints, T frames of a window. A missing joint is NaN in 2D and has confidence 0; nothing
-fills it in silently. `Views` is what label-free training may see: it has no field in which a 3D label could hide.
+fills it in silently.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.preview import views_svg
 from posekit.renaming import renamed
+from posekit.samples import LabelledPoses, Views, counted
 from posekit.skeleton import Skeleton
 
 
@@ -31,78 +32,6 @@ class Clip:
 
     def __len__(self) -> int:
         return self.stop - self.start
-
-
-@dataclass(frozen=True)
-class Views:
-    """What V synchronised, calibrated cameras saw: a label-free batch. Its leading axes `*batch` are often (frames,).
-
-    Args:
-        screen: 2D joints in screen coordinates; NaN where missing.
-        confidence: how far each 2D joint can be trusted, from 0 (missing) to 1.
-        cameras: with leading axes (*batch, V).
-    """
-
-    screen: Float[Tensor, "*batch V J 2"]
-    confidence: Float[Tensor, "*batch V J"]
-    cameras: Cameras
-
-    def __repr__(self) -> str:
-        """Sizes instead of every number."""
-        *batch, views, joints, _ = self.screen.shape
-        return f"Views({_counted('sample', *batch)}, {_counted('view', views)}, {joints} joints)"
-
-    def __len__(self) -> int:
-        return len(self.screen)
-
-    def __getitem__(self, index) -> "Views":
-        """Index the leading axes."""
-        return Views(self.screen[index], self.confidence[index], self.cameras[index])
-
-    def windows(self, frames: Int[Tensor, "*batch T"]) -> "Views":
-        """Windows of frames as samples, leading axes (*batch, T); frame -1 is padding: NaN, confidence 0."""
-        present, index = frames >= 0, frames.clamp(min=0)
-        screen = self.screen[index].where(present[..., None, None, None], torch.nan)
-        return Views(screen, self.confidence[index] * present[..., None, None], self.cameras[index])
-
-    def to(self, *args, **kwargs) -> "Views":
-        """Move or cast, as `Tensor.to` does."""
-        return Views(*(part.to(*args, **kwargs) for part in (self.screen, self.confidence, self.cameras)))
-
-
-@dataclass(frozen=True)
-class LabelledPoses:
-    """Single views with their 3D labels: a supervised batch.
-
-    Args:
-        screen: 2D joints in screen coordinates; NaN where missing.
-        poses_camera: the same joints in 3D, camera metres, absolute.
-    """
-
-    screen: Float[Tensor, "*batch J 2"]
-    poses_camera: Float[Tensor, "*batch J 3"]
-
-    def __repr__(self) -> str:
-        """Sizes instead of every number."""
-        *batch, joints, _ = self.screen.shape
-        return f"LabelledPoses({_counted('sample', *batch)}, {joints} joints)"
-
-    def __len__(self) -> int:
-        return len(self.screen)
-
-    def __getitem__(self, index) -> "LabelledPoses":
-        """Index the leading axes."""
-        return LabelledPoses(self.screen[index], self.poses_camera[index])
-
-    def to(self, *args, **kwargs) -> "LabelledPoses":
-        """Move or cast, as `Tensor.to` does."""
-        return LabelledPoses(self.screen.to(*args, **kwargs), self.poses_camera.to(*args, **kwargs))
-
-
-def _counted(noun: str, *numbers: int) -> str:
-    """A number of things, or an array of them, in words: "2 x 3 views"; without numbers a single one."""
-    count = " x ".join(map(str, numbers)) or "1"
-    return f"{count} {noun}{'' if count == '1' else 's'}"
 
 
 @dataclass(frozen=True)
@@ -158,7 +87,7 @@ class MultiViewDataset:
         """Name and sizes instead of every number."""
         frames, views, joints = self.confidence.shape
         counts = dict(frame=frames, clip=len(self.clips), view=views, joint=joints)
-        sizes = ", ".join(_counted(noun, count) for noun, count in counts.items())
+        sizes = ", ".join(counted(noun, count) for noun, count in counts.items())
         return f'MultiViewDataset("{self.name}": {sizes}, {self.frame_rate:g} fps)'
 
     def _repr_html_(self) -> str:

@@ -23,7 +23,8 @@ from posekit.evaluation import (  # noqa: F401  they can be imported from here a
     share_behind,
 )
 from posekit.random import seeded
-from posekit.sequences import LabelledPoses, MultiViewDataset, Views
+from posekit.samples import LabelledPoses, Views
+from posekit.sequences import MultiViewDataset
 
 SWITCHES = ("none", "both", "dropout", "norm")
 SCHEDULES = ("constant", "one_cycle")

@@ -4,7 +4,7 @@ from looped_loss import looped_multiview_loss
 
 from posekit.datasets import load_dataset
 from posekit.losses import MultiviewLoss, label_free_loss, multiview_loss, reprojections, supervised_loss
-from posekit.sequences import LabelledPoses, Views
+from posekit.samples import LabelledPoses, Views
 
 
 @pytest.fixture
