@@ -40,7 +40,7 @@ class Parameter(NamedTuple):
 
     @property
     def description(self) -> str:
-        """Its meaning in one line: the note, the choices, and the methods it counts for if not for all."""
+        """Its meaning in one line, made of the note, the choices, and the methods it counts for if not for all."""
         words = self.note + (f" [{', '.join(self.choices)}]" if self.choices else "")
         return words if self.methods == METHODS else f"{words}; {_methods_in_words(self.methods)}"
 
