@@ -110,4 +110,4 @@ def _by_distance(skeleton: Skeleton) -> Tensor:
     """For each joint all joints, the nearest along the bones (itself) first."""
     chains = [[joint, *skeleton.ancestors(joint)] for joint in range(len(skeleton))]
     apart = torch.tensor([[len(set(a) ^ set(b)) for b in chains] for a in chains])
-    return apart.argsort(-1, stable=True)
+    return apart.argsort(stable=True, dim=-1)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from posekit.cameras import Cameras
+from posekit.cameras import NEAR_M, Cameras
 from posekit.inputs import KINDS, NEEDS_AT_TEST, Seen, see
 from posekit.lifters import check_joints
 from posekit.random import seeded
@@ -41,7 +41,8 @@ class RayLifter(nn.Module):
         needs: what it must be told at test; one of `inputs.KINDS`.
         width, blocks: of the network.
         on_rays: joints stay on their rays. Default: where rays are known, so not for "screen".
-        mirrored: in eval mode, average with the mirror image of what the mirrored input gives.
+        mirrored: in eval mode, average with the mirror image of what the mirrored input gives. Default: not for
+            "screen", since a mirrored picture is that of a mirrored camera, which training has not seen.
         generator: of the initial weights.
 
     Raises:
@@ -55,7 +56,7 @@ class RayLifter(nn.Module):
         width: int = 512,
         blocks: int = 3,
         on_rays: bool | None = None,
-        mirrored: bool = True,
+        mirrored: bool | None = None,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
@@ -65,6 +66,7 @@ class RayLifter(nn.Module):
                 f"skeleton must be one of {', '.join(SKELETONS)}, needs one of {', '.join(KINDS)}; got {name!r}, {needs!r}"
             )
         on_rays = needs != "screen" if on_rays is None else on_rays
+        mirrored = needs != "screen" if mirrored is None else mirrored
         self.settings = dict(skeleton=name, needs=needs, width=width, blocks=blocks, on_rays=on_rays, mirrored=mirrored)
         self.skeleton, self.needs, self.on_rays, self.mirrored = SKELETONS[name], needs, on_rays, mirrored
         joints = len(self.skeleton)
@@ -110,7 +112,9 @@ class RayLifter(nn.Module):
         if self.needs == "screen":
             return self.see(scene.cameras.world_to_screen(scene.poses_world))
         poses = scene.poses_camera()
-        return see(self.needs, poses / poses[..., 2:], self.skeleton, scene.cameras)
+        depth = poses[..., 2:]
+        rays = (poses / depth).where(depth > NEAR_M, torch.nan)  # nothing is seen of what is behind the camera
+        return see(self.needs, rays, self.skeleton, scene.cameras)
 
     def lift_scene(self, scene: Scene) -> Float[Tensor, "N J 3"]:
         """Lift drawn people; camera frame."""

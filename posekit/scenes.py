@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.sequences import MultiViewDataset
 from posekit.skeleton import Skeleton
+from posekit.virtual_cameras import draw_cameras, shifted
 
 CAMERA_CHOICES = ("real", "moved", "drawn")
 
@@ -88,7 +89,7 @@ class Mix:
         return replace(self, arms=kept * self.arms, upper=kept * self.upper, jitter=kept * self.jitter)
 
 
-PLAIN = Mix(place=False, mirror=0, arms=0, upper=0, jitter=0, balance=0)
+PLAIN = Mix(place=False, mirror=0.0, arms=0.0, upper=0.0, jitter=0.0, balance=0.0)
 """The recorded poses where they were recorded: the control."""
 
 
@@ -101,16 +102,18 @@ class Scenes:
         mix: what is done to them.
 
     Raises:
-        ValueError: if no frame has a root, or if the poses cannot be standing on a floor with z up.
+        ValueError: if no frame has a root, or if people do not stand upright along z.
     """
 
     def __init__(self, dataset: MultiViewDataset, mix: Mix = Mix()):
         self.mix, self.skeleton, self.cameras = mix, dataset.skeleton, dataset.cameras
         usable = dataset.poses_world[:, 0].isfinite().all(-1)
         if not usable.any():
-            raise ValueError(f"{dataset.name}: no frame has a root ({dataset.skeleton.joints[0]}), so none can be put in a scene")
+            raise ValueError(
+                f"{dataset.name}: scenes need poses with a root, but the {dataset.skeleton.joints[0]} is NaN in every frame"
+            )
         poses = dataset.poses_world[usable]
-        _check_upright(dataset.name, poses)
+        _check_upright(dataset.name, poses, dataset.skeleton)
         self.clips = dataset.clip_of_frame[usable]
         self.roots, self.parts = poses[:, 0], _Parts.of(dataset.skeleton)
         self.heading = hip_heading(poses, dataset.skeleton)
@@ -158,13 +161,11 @@ class Scenes:
             trunk_of = torch.where(random.happens(mix.upper), self._others(frames, random), frames)
             bones = bones.where(~self.parts.upper[:, None], self.bones[trunk_of])
         if mix.arms:
-            arms_of = torch.stack([self._others(frames, random) for _ in "lr"], dim=-1)
-            swapped = torch.stack([random.happens(mix.arms) for _ in "lr"], dim=-1)
-            arms_of = arms_of.where(swapped, trunk_of[:, None]).repeat_interleave(self.parts.per_arm, dim=-1)
-            column = torch.arange(arms_of.shape[-1])
-            local = self.arm_bones[arms_of, column]
-            both = self.parts.both_arms
-            bones[:, both] = (self.trunk[trunk_of].unsqueeze(1) @ local.unsqueeze(-1)).squeeze(-1)
+            both, trunk = self.parts.both_arms, self.trunk[trunk_of].unsqueeze(1)
+            arms_of = torch.stack([self._others(frames, random) for _ in range(2)], dim=-1).repeat_interleave(2, dim=-1)
+            swapped = torch.stack([random.happens(mix.arms) for _ in range(2)], dim=-1).repeat_interleave(2, dim=-1)
+            other = (trunk @ self.arm_bones[arms_of, torch.arange(4)].unsqueeze(-1)).squeeze(-1)
+            bones[:, both] = other.where(swapped[..., None], bones[:, both])
         if mix.jitter:
             spread = torch.where(self.parts.arm, mix.arm_jitter, mix.body_jitter)
             strength = random.happens(mix.jitter) * 2 * random.uniform()
@@ -180,9 +181,9 @@ class Scenes:
 
     def _cameras(self, frames, poses, mix, random) -> Cameras:
         views = self.cameras.shape[1]
-        clips = self.clips[torch.randint(len(self.clips), frames.shape, generator=random.generator)] if mix.place else None
-        clips = self.clips[frames] if clips is None else clips
-        cameras = self.cameras[clips, torch.randint(views, frames.shape, generator=random.generator)]
+        if mix.place:  # anywhere, hence also in a room of another day
+            frames = torch.randint(len(self.clips), frames.shape, generator=random.generator)
+        cameras = self.cameras[self.clips[frames], torch.randint(views, frames.shape, generator=random.generator)]
         if mix.cameras == "drawn":
             return draw_cameras(poses[:, 0], cameras.image_size_px, random.generator)
         if mix.cameras == "moved":
@@ -210,7 +211,6 @@ class _Parts(NamedTuple):
     arm: Tensor
     head: Tensor
     both_arms: list[int]
-    per_arm: int
 
     @classmethod
     def of(cls, skeleton: Skeleton) -> "_Parts":
@@ -219,7 +219,7 @@ class _Parts(NamedTuple):
 
         both = [skeleton.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("elbow", "wrist")]
         upper = ~mask("hip", "knee", "ankle", skeleton.joints[0])
-        return cls(upper, mask("elbow", "wrist"), mask("head"), both, len(both) // 2)
+        return cls(upper, mask("elbow", "wrist"), mask("head"), both)
 
 
 def to_bones(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J 3"]:
@@ -282,72 +282,14 @@ def lowest_ankle(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Floa
     return poses[..., ankles, 2].nan_to_num(nan=torch.inf).amin(-1)
 
 
-def shifted(cameras: Cameras, offset: Float[Tensor, "*batch 3"]) -> Cameras:
-    """The same cameras, looking the same way, from a place `offset` world metres away."""
-    R = cameras.R_world_to_camera
-    return replace(cameras, t_world_to_camera=cameras.t_world_to_camera - (R @ offset.unsqueeze(-1)).squeeze(-1))
-
-
-def draw_cameras(
-    roots_world: Float[Tensor, "N 3"],
-    image_size_px: Float[Tensor, "N 2"],
-    generator: torch.Generator,
-    height: tuple[float, float] = (0.5, 2.5),
-    distance: tuple[float, float] = (2.5, 7.0),
-    fills: tuple[float, float] = (0.4, 0.9),
-    aim: float = 0.15,
-    roll: float = 0.03,
-) -> Cameras:
-    """Pinholes without a lens anywhere around people, looking at them.
-
-    Args:
-        roots_world: where the people stand, one for each camera.
-        image_size_px: width and height of the images.
-        generator: of the randomness.
-        height: of the camera over z = 0, metres; the tilt follows from it.
-        distance: between camera and root along the ground, metres.
-        fills: which share of the image's shorter side 2 metres at the root's distance take: this sets the focal length.
-        aim: standard deviation of where the root falls, as a share of the space that is left.
-        roll: standard deviation, radians, about the optical axis.
-    """
-    random = _Random(len(roots_world), generator)
-
-    def between(low, high):
-        return low + (high - low) * random.uniform()
-
-    azimuth, away, up = 2 * math.pi * random.uniform(), between(*distance), between(*height)
-    around = torch.stack([azimuth.cos() * away, azimuth.sin() * away], dim=-1)
-    center = torch.cat([roots_world[:, :2] + around, up[:, None]], dim=-1)
-    forward = torch.nn.functional.normalize(roots_world - center, dim=-1)
-    right = torch.nn.functional.normalize(torch.linalg.cross(forward, forward.new_tensor([0.0, 0.0, 1.0]).expand_as(forward)), dim=-1)
-    down = torch.linalg.cross(forward, right)
-    angle = roll * torch.randn(random.count, 1, generator=generator)
-    right, down = angle.cos() * right + angle.sin() * down, angle.cos() * down - angle.sin() * right
-    R = torch.stack([right, down, forward], dim=-2)
-
-    share, shorter = between(*fills)[:, None], image_size_px.amin(-1, keepdim=True)
-    focal = share * shorter * (roots_world - center).norm(dim=-1, keepdim=True) / 2
-    spare = (1 - share) * shorter / 2
-    off = (aim * torch.randn(random.count, 2, generator=generator)).clamp(-1, 1) * spare
-    zeros = torch.zeros(random.count, 3).to(roots_world)
-    return Cameras(
-        R_world_to_camera=R,
-        t_world_to_camera=-(R @ center.unsqueeze(-1)).squeeze(-1),
-        focal_px=focal.expand(-1, 2),
-        center_px=image_size_px / 2 + off,
-        radial=zeros,
-        tangential=zeros[:, :2],
-        image_size_px=image_size_px,
-    )
-
-
-def _check_upright(name: str, poses: Tensor) -> None:
-    head_over_root = (poses[..., 2] - poses[:, :1, 2]).nanquantile(0.95, dim=-1).nanmedian()
-    below_root = (poses[..., 2] - poses[:, :1, 2]).nanquantile(0.05, dim=-1).nanmedian()
-    if not head_over_root > 0.2 * (head_over_root - below_root):
+def _check_upright(name: str, poses: Tensor, skeleton: Skeleton) -> None:
+    ankles = [skeleton.index("left_ankle"), skeleton.index("right_ankle")]
+    body = poses[:, skeleton.index("thorax")] - poses[:, ankles].mean(1)
+    upright = (body[:, 2] / body.norm(dim=-1)).nanmedian()
+    if not upright > 0.5:
         raise ValueError(
-            f"{name}: scenes need a world with z up, but along z most people's highest joint is {head_over_root:.2f} m and the "
-            f"lowest {below_root:.2f} m from the root; turn the cameras and poses so that z points away from the floor"
+            f"{name}: scenes need a world with z up, but from ankles to thorax people point along z by {upright:.2f} of their "
+            "length (upright: 1); turn poses and cameras so that z points away from the floor"
         )
 
 
