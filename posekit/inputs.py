@@ -43,7 +43,7 @@ class Seen(NamedTuple):
     missing: Bool[Tensor, "*batch J"]
 
     def features(self) -> Float[Tensor, "*batch inputs"]:
-        """Input of a network, 2J + J numbers: `extra`, every other joint's ray minus the root's, and `missing`."""
+        """Input of a network, 3J numbers: `extra`, the other joints' rays minus the root's, and `missing`."""
         relative = (self.rays[..., 1:, :2] - self.rays[..., :1, :2]).flatten(-2)
         return torch.cat([self.extra, relative, self.missing.to(relative)], dim=-1)
 

@@ -69,6 +69,7 @@ class RayLifter(nn.Module):
         mirrored = needs != "screen" if mirrored is None else mirrored
         self.settings = dict(skeleton=name, needs=needs, width=width, blocks=blocks, on_rays=on_rays, mirrored=mirrored)
         self.skeleton, self.needs, self.on_rays, self.mirrored = SKELETONS[name], needs, on_rays, mirrored
+        self.bfloat16 = False  # hidden layers in half the bits; `fit_scenes` sets it for as long as it trains
         joints = len(self.skeleton)
         with seeded(generator):
             self.inner = nn.Sequential(nn.Linear(3 * joints, width), nn.GELU())
@@ -155,7 +156,7 @@ class RayLifter(nn.Module):
         return poses.where(~empty, torch.nan) if seen.missing.any() else poses
 
     def _network(self, features: Tensor) -> Tensor:
-        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.training):
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bfloat16):
             hidden = self.blocks(self.inner(features))
         return self.outer(hidden.float()).unflatten(-1, (-1, 3))
 

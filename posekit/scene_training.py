@@ -1,9 +1,11 @@
 """Training on scenes drawn anew at every step."""
 
+import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from posekit.random import seeded
@@ -23,7 +25,8 @@ class Schedule:
         learning_rate: peak of one-cycle (Smith and Topin 2019), reached after `warm_up` of the steps.
         weight_decay: of AdamW (Loshchilov and Hutter 2019).
         clip: largest norm of a step's gradient.
-        average: decay of the exponential moving average of the weights, which is what is kept.
+        average: decay of the exponential moving average of the weights over the second half, which is what is kept.
+        bfloat16: hidden layers in bfloat16, nearly twice as fast on CPUs that have it (avx512_bf16, AMX).
     """
 
     steps: int = 2000
@@ -33,6 +36,7 @@ class Schedule:
     weight_decay: float = 0.01
     clip: float = 1.0
     average: float = 0.998
+    bfloat16: bool = True
 
 
 def fit_scenes(lifter: nn.Module, samples: Scenes, schedule: Schedule, generator: torch.Generator) -> list[float]:
@@ -60,6 +64,7 @@ def fit_scenes(lifter: nn.Module, samples: Scenes, schedule: Schedule, generator
     averaged = AveragedModel(lifter, multi_avg_fn=get_ema_multi_avg_fn(schedule.average))
     losses = []
     lifter.train()
+    lifter.bfloat16 = schedule.bfloat16
     with seeded(generator):
         for step in range(schedule.steps):
             scene = samples.draw(schedule.batch_size, torch.default_generator, step / schedule.steps)
@@ -73,14 +78,17 @@ def fit_scenes(lifter: nn.Module, samples: Scenes, schedule: Schedule, generator
                 averaged.update_parameters(lifter)
             losses.append(loss.detach())
     losses = torch.stack(losses).tolist()
-    if not all(map(torch.isfinite, torch.tensor(losses))):
+    if not all(map(math.isfinite, losses)):
         raise ValueError(f"the loss is no longer finite after {schedule.steps} steps: {losses[-1]}")
+    lifter.bfloat16 = False
     lifter.load_state_dict(averaged.module.state_dict())
     lifter.eval()
     return losses
 
 
-def lift_views(lifter: nn.Module, dataset: MultiViewDataset) -> torch.Tensor:
-    """Poses (F, V, J, 3) of all frames and views, camera frames, each view lifted on its own."""
+def lift_views(lifter: nn.Module, dataset: MultiViewDataset, chunk: int = 1024) -> Float[Tensor, "F V J 3"]:
+    """Poses of all frames and views in their cameras' frames, each view lifted on its own, `chunk` frames at a time."""
+    parts = torch.arange(len(dataset)).split(chunk)
+    screen, cameras = dataset.screen(), dataset.frame_cameras
     with torch.no_grad():
-        return lifter(dataset.screen(), dataset.frame_cameras)
+        return torch.cat([lifter(screen[part], cameras[part]) for part in parts])

@@ -60,15 +60,14 @@ def test_level_is_upright_and_knows_its_height(cameras, poses_world):
     seen = see("level", poses_camera / poses_camera[..., 2:], HUMANEVA_15, cameras.expand(8, 3))
     height = cameras.centers_world[:, 2].expand(8, 3)
     torch.testing.assert_close(seen.extra[..., 1], height)
-    torch.testing.assert_close(
-        height.unsqueeze(-1) - seen.from_camera(poses_camera)[..., 1], poses_world[:, None, :, 2].expand(8, 3, 15)
-    )
+    over_floor = height.unsqueeze(-1) - seen.from_camera(poses_camera)[..., 1]
+    torch.testing.assert_close(over_floor, poses_world[:, None, :, 2].expand(8, 3, 15))
 
 
 def test_level_does_not_ask_where_north_is(cameras, poses_world):
     """Turning the world about its vertical, or moving it along the ground, changes the cameras but nothing that is seen."""
     angle = torch.tensor(1.1, dtype=torch.float64)
-    R = cameras.R_world_to_camera @ turn(torch.eye(3).double(), angle).mT.mT
+    R = cameras.R_world_to_camera @ turn(torch.eye(3).double(), angle)
     moved = replace(cameras, R_world_to_camera=R)
     moved = replace(moved, t_world_to_camera=moved.t_world_to_camera + R @ torch.tensor([0.3, -0.5, 0]).double())
     rays = cameras.pixels_to_rays(cameras.world_to_pixels(poses_world[:, None]))

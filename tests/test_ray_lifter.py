@@ -13,7 +13,7 @@ from posekit.scenes import Mix, Scenes
 from posekit.skeleton import HUMANEVA_15
 from posekit.teachers import triangulated
 
-SHORT = Schedule(steps=60, batch_size=64, learning_rate=3e-3)
+SHORT = Schedule(steps=50, batch_size=64, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +111,9 @@ def test_missing_joints_get_a_place_and_empty_poses_none(kind, lifters, data):
 def test_same_seed_same_bits_and_no_label_touched(data):
     train, _ = data
     blind = triangulated(replace(train, poses_world=torch.full_like(train.poses_world, torch.nan)))
-    first, second = trained(train, "level"), trained(triangulated(train), "level")
-    third = trained(blind, "level")
-    for other in (second, third):
-        assert first[1] == other[1]
-        assert all(torch.equal(a, b) for a, b in zip(first[0].state_dict().values(), other[0].state_dict().values()))
+    first, second = trained(train, "level"), trained(blind, "level")
+    assert first[1] == second[1]
+    assert all(torch.equal(a, b) for a, b in zip(first[0].state_dict().values(), second[0].state_dict().values()))
 
 
 def test_training_falls_and_bears_missing_joints(data):
