@@ -47,6 +47,12 @@ class Seen(NamedTuple):
         relative = (self.rays[..., 1:, :2] - self.rays[..., :1, :2]).flatten(-2)
         return torch.cat([self.extra, relative, self.missing.to(relative)], dim=-1)
 
+    def mirrored(self, kind: str, skeleton: Skeleton) -> "Seen":
+        """What the mirror image of this person would look like to a mirrored camera; `turned` is left out."""
+        sideways = self.extra.new_tensor([1.0 if kind == "level" else -1.0, 1.0])
+        missing = self.missing[..., list(skeleton.partners)]
+        return Seen(skeleton.mirror(self.rays), self.turned, self.extra * sideways, missing)
+
     def to_camera(self, poses: Float[Tensor, "*batch J 3"]) -> Float[Tensor, "*batch J 3"]:
         """Poses of this frame -> camera frame."""
         return poses @ self.turned

@@ -11,7 +11,7 @@ from posekit.inputs import KINDS, NEEDS_AT_TEST, Seen, see
 from posekit.lifters import check_joints
 from posekit.random import seeded
 from posekit.scenes import Scene
-from posekit.skeleton import HUMAN36M_17, HUMANEVA_15, Skeleton
+from posekit.skeleton import HUMAN36M_17, HUMANEVA_15, Skeleton, from_root_anchored
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (HUMANEVA_15, HUMAN36M_17)}
 DEPTH_SPREAD = 0.3
@@ -109,9 +109,9 @@ class RayLifter(nn.Module):
         return see(self.needs, rays, self.skeleton, cameras.expand(*rays.shape[:-2]))
 
     def see_scene(self, scene: Scene) -> Seen:
-        """What the network would see of drawn people: `see` of their projection, without bending and unbending rays."""
-        if self.needs == "screen":
-            return self.see(scene.cameras.world_to_screen(scene.poses_world))
+        """What the network would see of drawn people; exact 2D without the detour of bending and unbending rays."""
+        if self.needs == "screen" or scene.error_px is not None:
+            return self.see(scene.screen(), scene.cameras)
         poses = scene.poses_camera()
         depth = poses[..., 2:]
         rays = (poses / depth).where(depth > NEAR_M, torch.nan)  # nothing is seen of what is behind the camera
@@ -137,42 +137,30 @@ class RayLifter(nn.Module):
         self.distance.copy_(scene.poses_camera()[:, 0].norm(dim=-1).nanmedian())
 
     def _lift(self, seen: Seen) -> Tensor:
-        features = (seen.features() - self.mean) / self.std
-        empty = seen.missing.all(-1)[..., None, None]
-        features = features.where(~empty.squeeze(-1), 0.0) if seen.missing.any() else features
-        outputs = self._network(features)
+        outputs = self._network(seen)
         if self.mirrored and not self.training:
-            outputs = (outputs + self._mirror_outputs(self._network(self._mirror_features(features)))) / 2
-        depth, aside = outputs[..., :1], outputs[..., 1:]
-        root = self.distance * (DEPTH_SPREAD * depth[..., :1, :]).exp()
-        depths = torch.cat([root, root + DEPTH_SPREAD * depth[..., 1:, :]], dim=-2)
-        poses = depths * seen.rays
-        free = seen.missing if self.on_rays else torch.ones_like(seen.missing)
-        if free.any():
-            step = torch.cat([aside * DEPTH_SPREAD, torch.zeros_like(depth)], dim=-1) * free.unsqueeze(-1)
-            step = step if self.on_rays else torch.cat([step[..., :1, :], step[..., 1:, :] + step[..., :1, :]], dim=-2)
-            poses = poses + step
-        poses = seen.to_camera(poses)
-        return poses.where(~empty, torch.nan) if seen.missing.any() else poses
+            mirrored = self._network(seen.mirrored(self.needs, self.skeleton))
+            outputs = (outputs + mirrored[..., list(self.skeleton.partners), :] * outputs.new_tensor([1.0, -1.0, 1.0])) / 2
+        poses = seen.to_camera(self._placed(outputs, seen))
+        return poses.where(~seen.missing.all(-1)[..., None, None], torch.nan)
 
-    def _network(self, features: Tensor) -> Tensor:
+    def _network(self, seen: Seen) -> Tensor:
+        """For every joint its depth, and a step aside in x and y."""
+        features = ((seen.features() - self.mean) / self.std).nan_to_num()  # NaN without any joint
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bfloat16):
             hidden = self.blocks(self.inner(features))
         return self.outer(hidden.float()).unflatten(-1, (-1, 3))
 
-    def _mirror_features(self, features: Tensor) -> Tensor:
-        """Features of the mirror image: x changes sign, left and right swap."""
-        joints, partners = len(self.skeleton), list(self.skeleton.partners)
-        mean, std = self.mean, self.std
-        plain = features * std + mean
-        extra, relative, missing = plain.split([2, 2 * (joints - 1), joints], dim=-1)
-        extra = extra if self.needs == "level" else extra * extra.new_tensor([-1.0, 1.0])
-        relative = torch.nn.functional.pad(relative.unflatten(-1, (-1, 2)), (0, 0, 1, 0))
-        relative = (relative[..., partners, :] * relative.new_tensor([-1.0, 1.0]))[..., 1:, :].flatten(-2)
-        return (torch.cat([extra, relative, missing[..., partners]], dim=-1) - mean) / std
-
-    def _mirror_outputs(self, outputs: Tensor) -> Tensor:
-        return outputs[..., list(self.skeleton.partners), :] * outputs.new_tensor([1.0, -1.0, 1.0])
+    def _placed(self, outputs: Tensor, seen: Seen) -> Tensor:
+        """The joints in the frame of `seen`: root-anchored depths along the rays, and the steps aside where allowed."""
+        depth, aside = (DEPTH_SPREAD * outputs).split([1, 2], dim=-1)
+        root = self.distance * depth[..., :1, :].exp()
+        depth = torch.cat([root, root + depth[..., 1:, :]], dim=-2)
+        if self.on_rays:
+            aside = aside * seen.missing.unsqueeze(-1)
+        else:
+            aside = from_root_anchored(aside)
+        return depth * seen.rays + torch.nn.functional.pad(aside, (0, 1))
 
 
 class Averaged(nn.Module):

@@ -31,14 +31,21 @@ class Scene(NamedTuple):
 
     poses_world: world metres, z up; a missing joint is NaN.
     cameras: leading axes (N,).
+    error_px: by how much each 2D joint is off, NaN where it was not found; None for exact 2D.
     """
 
     poses_world: Float[Tensor, "N J 3"]
     cameras: Cameras
+    error_px: Float[Tensor, "N J 2"] | None = None
 
     def poses_camera(self) -> Float[Tensor, "N J 3"]:
         """The same people in their cameras' frames."""
         return self.cameras.world_to_camera(self.poses_world)
+
+    def screen(self) -> Float[Tensor, "N J 2"]:
+        """The 2D joints that the cameras see, screen coordinates."""
+        pixels = self.cameras.world_to_pixels(self.poses_world)
+        return self.cameras.pixels_to_screen(pixels if self.error_px is None else pixels + self.error_px)
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Mix:
         faded: ...and to which share of themselves.
         cameras: "real": the training cameras; "moved": shifted at random by `shift`; "drawn": see `draw_cameras`.
         shift: standard deviation in metres along each axis.
+        noise_px, missing: what an imperfect detector adds; as in `MultiViewDataset.with_detector_noise`.
     """
 
     place: bool = True
@@ -73,11 +81,13 @@ class Mix:
     faded: float = 0.2
     cameras: str = "real"
     shift: float = 0.1
+    noise_px: float = 0.0
+    missing: float = 0.0
 
     def __post_init__(self):
         if self.cameras not in CAMERA_CHOICES:
             raise ValueError(f"cameras must be one of {', '.join(CAMERA_CHOICES)}; got {self.cameras!r}")
-        for name in ("mirror", "arms", "upper", "jitter", "heads", "faded"):
+        for name in ("mirror", "arms", "upper", "jitter", "heads", "faded", "missing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
@@ -152,7 +162,7 @@ class Scenes:
         lift = self.lowest[frames] - lowest_ankle(poses, self.skeleton)
         height = torch.where(lift.isfinite(), lift, self.roots[frames, 2])
         poses = poses + torch.cat([place, height[:, None]], dim=-1).unsqueeze(1)
-        return Scene(poses, self._cameras(frames, poses, mix, random))
+        return Scene(poses, self._cameras(frames, poses, mix, random), self._errors(mix, random))
 
     def _recombined(self, frames, mix, random) -> Tensor:
         """Poses with the root at the origin, hips facing one way."""
@@ -189,6 +199,14 @@ class Scenes:
         if mix.cameras == "moved":
             return shifted(cameras, mix.shift * torch.randn(len(frames), 3, generator=random.generator))
         return cameras
+
+    def _errors(self, mix, random) -> Tensor | None:
+        if not mix.noise_px and not mix.missing:
+            return None
+        joints = len(self.skeleton)
+        relative = 0.5 + random.uniform(joints, 1)
+        errors = mix.noise_px * relative * torch.randn(random.count, joints, 2, generator=random.generator)
+        return errors.where(random.uniform(joints, 1) >= mix.missing, torch.nan)
 
 
 class _Random(NamedTuple):

@@ -116,6 +116,21 @@ def test_same_seed_same_bits_and_no_label_touched(data):
     assert all(torch.equal(a, b) for a, b in zip(first[0].state_dict().values(), second[0].state_dict().values()))
 
 
+def test_a_lifter_trained_on_missing_joints_guesses_them_better(data, lifters):
+    train, test = data
+    source = generator(0)
+    lifter = RayLifter(HUMANEVA_15, "level", width=64, blocks=2, generator=source)
+    fit_scenes(lifter, Scenes(train, Mix(missing=0.2)), SHORT, source)
+    elbow = HUMANEVA_15.index("left_elbow")
+    hidden = test.pixels.clone()
+    hidden[:, :, elbow] = torch.nan
+    hidden = replace(test, pixels=hidden)
+    errors = [
+        (lift_views(net, hidden) - test.poses_camera())[:, :, elbow].norm(dim=-1).mean() for net in (lifter, lifters["level"])
+    ]
+    assert errors[0] < errors[1]
+
+
 def test_training_falls_and_bears_missing_joints(data):
     train, _ = data
     poses = train.poses_world.clone()

@@ -160,6 +160,17 @@ def test_drawn_cameras_see_whole_people(data):
     assert 0.5 <= height.min() < height.max() <= 2.5
 
 
+def test_detector_errors_are_as_large_as_asked(data):
+    alike = dict(mirror=0.0, place=False)
+    noisy = Scenes(data, Mix(noise_px=5.0, missing=0.1, **alike)).draw(2000, generator(0))
+    assert Scenes(data, Mix(**alike)).draw(5, generator(0)).error_px is None
+    pixels = noisy.cameras.screen_to_pixels(noisy.screen())
+    apart = pixels - noisy.cameras.world_to_pixels(noisy.poses_world)
+    missing = apart.isnan().any(-1)
+    assert abs(missing.float().mean() - 0.1) < 0.01
+    assert abs(apart[~missing].std() - 5.0 * (1 + 1 / 12) ** 0.5) < 0.1  # sqrt(E[relative^2])
+
+
 def test_moved_and_aimed_cameras(cameras, poses_world, source):
     offset = torch.randn(3, 3, generator=source, dtype=torch.float64)
     moved = shifted(cameras, offset)
