@@ -1,0 +1,221 @@
+import math
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from posekit.datasets import load_dataset
+from posekit.random import generator
+from posekit.ray_lifter import RayLifter
+from posekit.scenes import (
+    PLAIN,
+    Mix,
+    Scenes,
+    from_bones,
+    hip_heading,
+    jitter,
+    lowest_ankle,
+    to_bones,
+    trunk_frame,
+    turn,
+)
+from posekit.skeleton import HUMAN36M_17, HUMANEVA_15
+from posekit.virtual_cameras import draw_cameras, look_at, shifted
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_dataset("synthetic", "train", subjects=("S2", "S3"), stride=3)
+
+
+def test_a_turned_scene_projects_like_a_turned_camera(cameras, poses_world):
+    angle = torch.tensor(0.7, dtype=torch.float64)
+    turned = turn(poses_world, angle.expand(8))
+    R = cameras.R_world_to_camera
+    about_vertical = turn(torch.eye(3, dtype=torch.float64), angle).mT  # its columns are the turned axes
+    back = replace(cameras, R_world_to_camera=R @ about_vertical)
+    torch.testing.assert_close(cameras.world_to_pixels(turned[:, None]), back.world_to_pixels(poses_world[:, None]))
+
+
+@pytest.mark.parametrize("skeleton", [HUMANEVA_15, HUMAN36M_17], ids=lambda s: s.name)
+def test_bones_are_the_pose_again(skeleton, source):
+    poses = torch.randn(4, 2, len(skeleton), 3, generator=source, dtype=torch.float64)
+    again = from_bones(to_bones(poses, skeleton), skeleton)
+    torch.testing.assert_close(again, poses - poses[..., :1, :])
+
+
+def test_jittered_bones_keep_their_length(source):
+    bones = torch.randn(50, 15, 3, generator=source)
+    moved = jitter(bones, torch.full((50, 15), 0.1), source)
+    torch.testing.assert_close(moved.norm(dim=-1), bones.norm(dim=-1))
+    angle = torch.acos(torch.cosine_similarity(moved, bones, dim=-1).clamp(-1, 1))
+    assert 0.08 < angle.mean() < 0.16  # two axes across the bone, 0.1 each: a Rayleigh mean of 0.125
+
+
+def test_a_trunk_frame_is_a_rotation_that_turns_with_the_person(data):
+    poses = data.poses_world[:40].double()
+    frame = trunk_frame(poses, data.skeleton)
+    torch.testing.assert_close(frame @ frame.mT, torch.eye(3).expand(40, 3, 3).double())
+    assert (torch.linalg.det(frame) > 0).all()
+    angle = torch.linspace(-3, 3, 40, dtype=torch.float64)
+    torch.testing.assert_close(trunk_frame(turn(poses, angle), data.skeleton), turn(frame.mT, angle).mT)
+    away = hip_heading(turn(poses, angle), data.skeleton) - hip_heading(poses, data.skeleton) - angle
+    torch.testing.assert_close(torch.cos(away), torch.ones_like(away))
+
+
+def test_plain_scenes_are_recorded_poses_seen_by_their_own_cameras(data):
+    scene = Scenes(data, PLAIN).draw(64, generator(0))
+    distance = torch.cdist(scene.poses_world.flatten(1).double(), data.poses_world.flatten(1).double())
+    assert distance.amin(1).max() < 1e-4
+    clips = data.clip_of_frame[distance.argmin(1)]
+    own = torch.cdist(scene.cameras.centers_world.unsqueeze(1), data.cameras[clips].centers_world)
+    assert own.amin(-1).max() < 1e-4
+
+
+@pytest.mark.parametrize("heads", [0.0, 1.0])
+def test_people_keep_their_bones_their_floor_and_stay_upright(data, heads):
+    scene = Scenes(data, Mix(arms=1.0, upper=1.0, jitter=1.0, mirror=1.0, heads=heads)).draw(500, generator(1))
+    poses, skeleton = scene.poses_world, data.skeleton
+    lengths = skeleton.bone_lengths(data.poses_world)
+    clips = data.clip_of_frame
+    people = torch.stack([lengths[clips == clip][0] for clip in range(len(data.clips))])
+    apart = torch.cdist(skeleton.bone_lengths(poses), people).amin(1)
+    assert apart.max() < 1e-3  # every bone is of one and the same person
+    floors = lowest_ankle(data.poses_world, skeleton)
+    assert (lowest_ankle(poses, skeleton)[:, None] - floors).abs().amin(1).max() < 1e-5
+    ankles = [skeleton.index("left_ankle"), skeleton.index("right_ankle")]
+    assert (poses[:, skeleton.index("thorax"), 2] > poses[:, ankles, 2].amax(1)).all()
+    head_up = poses[:, skeleton.index("head"), 2] > poses[:, skeleton.index("thorax"), 2]
+    assert head_up.float().mean() == 1 - heads
+    low, high = data.poses_world[:, 0, :2].amin(0), data.poses_world[:, 0, :2].amax(0)
+    assert ((poses[:, 0, :2] >= low) & (poses[:, 0, :2] <= high)).all()
+
+
+def test_mirroring_in_the_world_is_seen_as_mirrored(data):
+    """A person who only ever turns one way is drawn turning both ways, and nobody's left becomes their right."""
+    scenes = Scenes(data, Mix(arms=0.0, upper=0.0, jitter=0.0, mirror=1.0, place=False))
+    plain = Scenes(data, Mix(arms=0.0, upper=0.0, jitter=0.0, mirror=0.0, place=False))
+    mirrored, straight = (s.draw(100, generator(3)) for s in (scenes, plain))
+    skeleton = data.skeleton
+    heading = hip_heading(straight.poses_world, skeleton)
+    torch.testing.assert_close(hip_heading(mirrored.poses_world, skeleton), heading)
+
+    def local(scene):
+        return turn(scene.poses_world - scene.poses_world[:, :1], -heading)
+
+    torch.testing.assert_close(skeleton.mirror(local(mirrored)), local(straight), atol=1e-5, rtol=0)
+
+
+def test_arms_come_from_another_frame_and_the_rest_stays(data):
+    alike = dict(upper=0.0, jitter=0.0, mirror=0.0, place=False)
+    plain, swapped = (Scenes(data, Mix(arms=arms, **alike)).draw(200, generator(5)) for arms in (1e-9, 1.0))
+    arms = [i for i, name in enumerate(data.skeleton.joints) if "elbow" in name or "wrist" in name]
+    rest = [i for i in range(15) if i not in arms]
+    torch.testing.assert_close(plain.poses_world[:, rest], swapped.poses_world[:, rest], atol=1e-5, rtol=0)
+    assert (plain.poses_world - swapped.poses_world)[:, arms].norm(dim=-1).mean() > 0.05
+
+
+def test_missing_joints_stay_missing(data):
+    poses = data.poses_world.clone()
+    wrist, knee, ankle = map(data.skeleton.index, ("left_wrist", "right_knee", "right_ankle"))
+    poses[:, [wrist, knee]] = torch.nan
+    scene = Scenes(replace(data, poses_world=poses), Mix(mirror=0.0)).draw(200, generator(0))
+    missing = scene.poses_world.isnan().any(-1)
+    assert missing[:, [wrist, knee, ankle]].all()  # the ankle hangs on the knee
+    assert missing.sum() == 3 * 200
+
+
+def test_same_seed_same_bits(data):
+    scenes = Scenes(data, Mix(cameras="moved"))
+    first, second, other = (scenes.draw(32, generator(seed), 0.5) for seed in (1, 1, 2))
+    assert torch.equal(first.poses_world, second.poses_world)
+    assert torch.equal(first.cameras.t_world_to_camera, second.cameras.t_world_to_camera)
+    assert not torch.equal(first.poses_world, other.poses_world)
+
+
+def test_groups_are_balanced(data):
+    jog = torch.tensor([clip.action == "Jog" for clip in data.clips])
+    scenes = Scenes(data, Mix(balance=1.0))
+    frames = scenes.weights.multinomial(6000, replacement=True, generator=generator(0))
+    assert abs(jog[scenes.clips[frames]].float().mean() - 1 / 3) < 0.02
+    assert torch.equal(Scenes(data, Mix(balance=0.0)).weights, torch.ones(len(data), dtype=torch.float64))
+
+
+def test_augmentation_fades():
+    mix = Mix(arms=0.5, faded=0.2, fade=(0.4, 0.9))
+    assert [mix.at(progress).arms for progress in (0.0, 0.4)] == [0.5, 0.5]
+    assert mix.at(0.65).arms == pytest.approx(0.3)
+    assert mix.at(1.0).arms == pytest.approx(0.1)
+    assert mix.at(1.0).mirror == mix.mirror
+
+
+def test_drawn_cameras_see_whole_people(data):
+    scene = Scenes(data, Mix(cameras="drawn")).draw(2000, generator(0))
+    pixels, size = scene.cameras.world_to_pixels(scene.poses_world), scene.cameras.image_size_px.unsqueeze(1)
+    inside = ((pixels >= 0) & (pixels <= size)).all(-1)
+    assert inside.float().mean() > 0.99
+    assert inside.all(-1).float().mean() > 0.95
+    height = scene.cameras.centers_world[:, 2]
+    assert 0.5 <= height.min() < height.max() <= 2.5
+
+
+def test_detector_errors_are_as_large_as_asked(data):
+    alike = dict(mirror=0.0, place=False)
+    noisy = Scenes(data, Mix(noise_px=5.0, missing=0.1, **alike)).draw(2000, generator(0))
+    assert Scenes(data, Mix(**alike)).draw(5, generator(0)).error_px is None
+    pixels = noisy.cameras.screen_to_pixels(noisy.screen())
+    apart = pixels - noisy.cameras.world_to_pixels(noisy.poses_world)
+    missing = apart.isnan().any(-1)
+    assert abs(missing.float().mean() - 0.1) < 0.01
+    assert abs(apart[~missing].std() - 5.0 * (1 + 1 / 12) ** 0.5) < 0.1  # sqrt(E[relative^2])
+
+
+def test_moved_and_aimed_cameras(cameras, poses_world, source):
+    offset = torch.randn(3, 3, generator=source, dtype=torch.float64)
+    moved = shifted(cameras, offset)
+    torch.testing.assert_close(moved.centers_world, cameras.centers_world + offset)
+    seen = moved.world_to_pixels(poses_world[:, None] + offset[:, None])
+    torch.testing.assert_close(seen, cameras.world_to_pixels(poses_world[:, None]))
+
+    center, target = torch.randn(2, 5, 3, generator=source, dtype=torch.float64)
+    R = look_at(center, target)
+    torch.testing.assert_close(R @ R.mT, torch.eye(3).expand(5, 3, 3).double())
+    ahead = (R @ (target - center).unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(ahead[:, :2], torch.zeros(5, 2).double(), atol=1e-12, rtol=0)
+    assert (ahead[:, 2] > 0).all()
+    assert (R[:, 1, 2] < 0).all()  # y down
+
+    drawn = draw_cameras(torch.zeros(500, 3) + torch.tensor([0, 0, 1.0]), torch.full((500, 2), 640.0), source, roll=0.0)
+    away = drawn.centers_world[:, :2].norm(dim=-1)
+    assert 2.5 <= away.min() < away.max() <= 7.0 + 1e-4
+    assert math.isclose(drawn.R_world_to_camera[:, 0, 2].abs().max().item(), 0, abs_tol=1e-6)
+
+
+def test_a_world_without_up_is_refused(data):
+    lying = replace(data, poses_world=data.poses_world.roll(1, dims=-1))
+    with pytest.raises(ValueError, match=r"synthetic: scenes need a world with z up"):
+        Scenes(lying)
+    with pytest.raises(ValueError, match="pelvis is NaN in every frame"):
+        Scenes(replace(data, poses_world=torch.full_like(data.poses_world, torch.nan)))
+    with pytest.raises(ValueError, match="cameras must be one of real, moved, drawn; got 'any'"):
+        Mix(cameras="any")
+    with pytest.raises(ValueError, match="mirror must be between 0 and 1"):
+        Mix(mirror=2.0)
+
+
+def test_a_batch_is_made_in_a_third_of_a_step(data):
+    scenes, source = Scenes(data), generator(0)
+    lifter = RayLifter(data.skeleton, generator=source).train()
+    scene = scenes.draw(512, source)
+
+    def fastest(work):
+        def once():
+            start = time.process_time()
+            work()
+            return time.process_time() - start
+
+        return min(once() for _ in range(5))
+
+    step = fastest(lambda: lifter.lift_scene(scene).square().sum().backward())
+    assert fastest(lambda: scenes.draw(512, source)) < step / 3
