@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from posekit.cameras import NEAR_M, Cameras
 from posekit.inputs import KINDS, NEEDS_AT_TEST, Seen, see
-from posekit.lifters import check_joints
 from posekit.random import seeded
 from posekit.scenes import Scene
-from posekit.skeleton import HUMAN36M_17, HUMANEVA_15, Skeleton, from_root_anchored
+from posekit.skeleton import HUMAN36M_17, HUMANEVA_15, check_joints, from_root_anchored
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (HUMANEVA_15, HUMAN36M_17)}
 DEPTH_SPREAD = 0.3
@@ -43,7 +42,7 @@ class RayLifter(nn.Module):
         on_rays: joints stay on their rays. Default: where rays are known, so not for "screen".
         mirrored: in eval mode, average with the mirror image of what the mirrored input gives. Default: not for
             "screen", since a mirrored picture is that of a mirrored camera, which training has not seen.
-        generator: of the initial weights.
+        generator: random numbers for the initial weights.
 
     Raises:
         ValueError: for an unknown skeleton or need.
@@ -51,7 +50,7 @@ class RayLifter(nn.Module):
 
     def __init__(
         self,
-        skeleton: str | Skeleton,
+        skeleton: str,
         needs: str = "level",
         width: int = 512,
         blocks: int = 3,
@@ -60,16 +59,15 @@ class RayLifter(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        name = skeleton if isinstance(skeleton, str) else skeleton.name
-        if name not in SKELETONS or needs not in KINDS:
+        if skeleton not in SKELETONS or needs not in KINDS:
             raise ValueError(
-                f"skeleton must be one of {', '.join(SKELETONS)}, needs one of {', '.join(KINDS)}; got {name!r}, {needs!r}"
+                f"skeleton must be one of {', '.join(SKELETONS)}, needs one of {', '.join(KINDS)}; got {skeleton!r}, {needs!r}"
             )
         on_rays = needs != "screen" if on_rays is None else on_rays
         mirrored = needs != "screen" if mirrored is None else mirrored
-        self.settings = dict(skeleton=name, needs=needs, width=width, blocks=blocks, on_rays=on_rays, mirrored=mirrored)
-        self.skeleton, self.needs, self.on_rays, self.mirrored = SKELETONS[name], needs, on_rays, mirrored
-        self.bfloat16 = False  # hidden layers in half the bits; `fit_scenes` sets it for as long as it trains
+        self.settings = dict(skeleton=skeleton, needs=needs, width=width, blocks=blocks, on_rays=on_rays, mirrored=mirrored)
+        self.skeleton, self.needs, self.on_rays, self.mirrored = SKELETONS[skeleton], needs, on_rays, mirrored
+        self.bfloat16 = False  # whether hidden layers train in half the bits: faster on processors that have them
         joints = len(self.skeleton)
         with seeded(generator):
             self.inner = nn.Sequential(nn.Linear(3 * joints, width), nn.GELU())
@@ -117,9 +115,10 @@ class RayLifter(nn.Module):
         rays = (poses / depth).where(depth > NEAR_M, torch.nan)  # nothing is seen of what is behind the camera
         return see(self.needs, rays, self.skeleton, scene.cameras)
 
-    def lift_scene(self, scene: Scene) -> Float[Tensor, "N J 3"]:
-        """Lift drawn people; camera frame."""
-        return self._lift(self.see_scene(scene))
+    def lift_scene(self, scene: Scene) -> tuple[Float[Tensor, "N J 3"], Bool[Tensor, "N 1"]]:
+        """Lift drawn people; poses in the camera frame, and who of them was seen at all."""
+        seen = self.see_scene(scene)
+        return self._lift(seen), ~seen.missing.all(-1, keepdim=True)
 
     @torch.no_grad()
     def standardise(self, scene: Scene) -> None:
@@ -147,7 +146,7 @@ class RayLifter(nn.Module):
     def _network(self, seen: Seen) -> Tensor:
         """For every joint its depth, and a step aside in x and y."""
         features = ((seen.features() - self.mean) / self.std).nan_to_num()  # NaN without any joint
-        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bfloat16 and self.training):
             hidden = self.blocks(self.inner(features))
         return self.outer(hidden.float()).unflatten(-1, (-1, 3))
 

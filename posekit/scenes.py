@@ -10,12 +10,13 @@ Sources: K. Gong et al., "PoseAug", CVPR 2021 (new poses, bodies and views for t
 monocular 3D human pose estimation with evolutionary training data", CVPR 2020 (swapped limbs).
 """
 
+import copy
 import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from posekit.cameras import Cameras
@@ -37,6 +38,11 @@ class Scene(NamedTuple):
     poses_world: Float[Tensor, "N J 3"]
     cameras: Cameras
     error_px: Float[Tensor, "N J 2"] | None = None
+
+    def to(self, device: torch.device | str) -> "Scene":
+        """Move every tensor."""
+        error = None if self.error_px is None else self.error_px.to(device)
+        return Scene(self.poses_world.to(device), self.cameras.to(device), error)
 
     def poses_camera(self) -> Float[Tensor, "N J 3"]:
         """The same people in their cameras' frames."""
@@ -116,7 +122,7 @@ class Scenes:
     """
 
     def __init__(self, dataset: MultiViewDataset, mix: Mix = Mix()):
-        self.mix, self.skeleton, self.cameras = mix, dataset.skeleton, dataset.cameras
+        self.mix, self.skeleton, self.cameras, self.device = mix, dataset.skeleton, dataset.cameras, "cpu"
         usable = dataset.poses_world[:, 0].isfinite().all(-1)
         if not usable.any():
             raise ValueError(
@@ -139,12 +145,29 @@ class Scenes:
         counts = people.bincount()
         self.first, self.count = (counts.cumsum(0) - counts)[people], counts[people]
 
-    def draw(self, count: int, generator: torch.Generator, progress: float = 0.0) -> Scene:
+    def __len__(self) -> int:
+        """Number of poses that scenes are drawn from, once for each view: as many people make an epoch of training."""
+        return len(self.clips) * self.cameras.shape[1]
+
+    def __repr__(self) -> str:
+        return f"Scenes({len(self.clips)} poses, {self.cameras.shape[1]} views, {self.mix})"
+
+    def to(self, device: torch.device | str) -> "Scenes":
+        """The same, whose batches come on a device; they are drawn on the CPU, so that a seed means the same anywhere."""
+        moved = copy.copy(self)
+        moved.device = device
+        return moved
+
+    def batch(self, index: Int[Tensor, " N"], progress: float) -> Scene:
+        """What a training step sees: as many scenes as the index has entries, drawn by torch's global generator."""
+        return self.draw(len(index), None, progress)
+
+    def draw(self, count: int, generator: torch.Generator | None, progress: float = 0.0) -> Scene:
         """A batch of scenes.
 
         Args:
             count: number of people, N.
-            generator: the same state gives the same bits.
+            generator: the same state gives the same bits; None for torch's global one.
             progress: share of the training run that is done; see `Mix.fade`.
         """
         mix, random = self.mix.at(progress), _Random(count, generator)
@@ -162,7 +185,7 @@ class Scenes:
         lift = self.lowest[frames] - lowest_ankle(poses, self.skeleton)
         height = torch.where(lift.isfinite(), lift, self.roots[frames, 2])
         poses = poses + torch.cat([place, height[:, None]], dim=-1).unsqueeze(1)
-        return Scene(poses, self._cameras(frames, poses, mix, random), self._errors(mix, random))
+        return Scene(poses, self._cameras(frames, poses, mix, random), self._errors(mix, random)).to(self.device)
 
     def _recombined(self, frames, mix, random) -> Tensor:
         """Poses with the root at the origin, hips facing one way."""
@@ -213,7 +236,7 @@ class _Random(NamedTuple):
     """Draws for every person of a batch."""
 
     count: int
-    generator: torch.Generator
+    generator: torch.Generator | None
 
     def uniform(self, *shape: int) -> Tensor:
         return torch.rand(self.count, *shape, generator=self.generator)
@@ -264,14 +287,14 @@ def turn(poses: Float[Tensor, "*batch J 3"], angle: Float[Tensor, "*batch"]) -> 
 
 
 def jitter(
-    bones: Float[Tensor, "*batch J 3"], spread: Float[Tensor, "*#batch J"], generator: torch.Generator
+    bones: Float[Tensor, "*batch J 3"], spread: Float[Tensor, "*#batch J"], generator: torch.Generator | None
 ) -> Float[Tensor, "*batch J 3"]:
     """Turn every bone a little about a random axis; its length stays.
 
     Args:
         bones: as `to_bones` gives them.
         spread: standard deviation, radians, of the turn about each axis.
-        generator: of the randomness.
+        generator: random numbers.
     """
     axis = spread.unsqueeze(-1) * torch.randn(bones.shape, generator=generator)
     moved = bones + torch.linalg.cross(axis, bones)

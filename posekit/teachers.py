@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posekit.sequences import MultiViewDataset
-from posekit.skeleton import to_root_anchored
 from posekit.triangulation import refine, triangulate
 
 MIN_FRAMES = 5
@@ -85,15 +84,3 @@ def smooth_over_time(
     fitted = torch.linalg.solve(normal.where(enough[..., None, None], eye), right)[..., 0, :]
     kept = poses.double() if poses.is_floating_point() else poses
     return fitted.where(enough.unsqueeze(-1), kept).to(poses.dtype)
-
-
-def masked_report_mpjpe(predicted: Float[Tensor, "*batch J 3"], target: Float[Tensor, "*batch J 3"]) -> Float[Tensor, ""]:
-    """`metrics.report_mpjpe` as a loss: the mean over the target's present joints, metres, with finite gradients.
-
-    A missing joint is masked before the norm, whose gradient at NaN would be NaN whatever its weight. A pose whose root
-    is missing has nothing to be relative to and takes no part.
-    """
-    target = to_root_anchored(target)
-    present = target.isfinite().all(-1, keepdim=True)
-    apart = (to_root_anchored(predicted) - target.where(present, 0.0)).where(present, 0.0)
-    return apart.norm(dim=-1).sum() / present.sum().clamp(min=1)

@@ -29,7 +29,7 @@ def shifted(cameras: Cameras, offset: Float[Tensor, "*batch 3"]) -> Cameras:
 def draw_cameras(
     roots_world: Float[Tensor, "N 3"],
     image_size_px: Float[Tensor, "N 2"],
-    generator: torch.Generator,
+    generator: torch.Generator | None,
     height: tuple[float, float] = (0.5, 2.5),
     distance: tuple[float, float] = (2.5, 7.0),
     fills: tuple[float, float] = (0.4, 0.9),
@@ -39,9 +39,9 @@ def draw_cameras(
     """Pinholes without a lens anywhere around people, looking at them.
 
     Args:
-        roots_world: where the people stand, one for each camera.
+        roots_world: where the people stand, one per camera.
         image_size_px: width and height of the images.
-        generator: of the randomness.
+        generator: random numbers; None for torch's global generator.
         height: of the camera over z = 0, metres; the tilt follows from it.
         distance: between camera and root along the ground, metres.
         fills: which share of the image's shorter side 2 metres at the root's distance take: this sets the focal length.

@@ -3,9 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from posekit.metrics import report_mpjpe
 from posekit.random import generator
-from posekit.teachers import masked_report_mpjpe, smooth_over_time, triangulated
+from posekit.teachers import smooth_over_time, triangulated
 
 
 def test_exact_views_give_the_labels_back(small):
@@ -48,17 +47,3 @@ def test_a_joint_that_is_hardly_ever_seen_is_not_made_up(small):
     assert smooth_over_time(poses, torch.ones(len(small), 15), small, 2.0)[:, 4].isnan().all()
     with pytest.raises(ValueError, match="sigma must be a positive number"):
         smooth_over_time(poses, torch.ones(len(small), 15), small, 0.0)
-
-
-def test_the_loss_is_the_metric_and_ignores_missing_joints(source):
-    predicted = torch.randn(6, 15, 3, generator=source, dtype=torch.float64).requires_grad_()
-    target = torch.randn(6, 15, 3, generator=source, dtype=torch.float64)
-    torch.testing.assert_close(masked_report_mpjpe(predicted, target), report_mpjpe(predicted, target).mean())
-    target[2, 5], target[4, 0] = torch.nan, torch.nan
-    loss = masked_report_mpjpe(predicted, target)
-    loss.backward()
-    assert loss.isfinite()
-    assert predicted.grad.isfinite().all()
-    assert not predicted.grad[2, 5].any()
-    assert not predicted.grad[4].any()
-    assert masked_report_mpjpe(predicted, torch.full_like(target, torch.nan)) == 0
