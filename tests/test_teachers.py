@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from posekit.metrics import report_mpjpe
 from posekit.random import generator
 from posekit.teachers import smooth_over_time, triangulated
 
