@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from posekit.random import seeded
 from posekit.scenes import Scenes
 from posekit.sequences import MultiViewDataset
 from posekit.teachers import masked_report_mpjpe
@@ -30,8 +29,8 @@ class Schedule:
     """
 
     steps: int = 2000
-    batch_size: int = 512
-    learning_rate: float = 2e-3
+    batch_size: int = 256
+    learning_rate: float = 1e-3
     warm_up: float = 0.1
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -65,18 +64,17 @@ def fit_scenes(lifter: nn.Module, samples: Scenes, schedule: Schedule, generator
     losses = []
     lifter.train()
     lifter.bfloat16 = schedule.bfloat16
-    with seeded(generator):
-        for step in range(schedule.steps):
-            scene = samples.draw(schedule.batch_size, torch.default_generator, step / schedule.steps)
-            loss = masked_report_mpjpe(lifter.lift_scene(scene), scene.poses_camera())
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(lifter.parameters(), schedule.clip)
-            optimizer.step()
-            rate.step()
-            if step >= schedule.steps // 2:  # the first half would only be forgotten
-                averaged.update_parameters(lifter)
-            losses.append(loss.detach())
+    for step in range(schedule.steps):
+        scene = samples.draw(schedule.batch_size, generator, step / schedule.steps)
+        loss = masked_report_mpjpe(lifter.lift_scene(scene), scene.poses_camera())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(lifter.parameters(), schedule.clip)
+        optimizer.step()
+        rate.step()
+        if step >= schedule.steps // 2:  # the first half would only be forgotten
+            averaged.update_parameters(lifter)
+        losses.append(loss.detach())
     losses = torch.stack(losses).tolist()
     if not all(map(math.isfinite, losses)):
         raise ValueError(f"the loss is no longer finite after {schedule.steps} steps: {losses[-1]}")
