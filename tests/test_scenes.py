@@ -6,20 +6,10 @@ import pytest
 import torch
 
 from posekit.datasets import load_dataset
+from posekit.poses import from_bones, hip_heading, jitter, lowest_ankle, to_bones, trunk_frame, turn
 from posekit.random import generator
 from posekit.ray_lifter import RayLifter
-from posekit.scenes import (
-    PLAIN,
-    Mix,
-    Scenes,
-    from_bones,
-    hip_heading,
-    jitter,
-    lowest_ankle,
-    to_bones,
-    trunk_frame,
-    turn,
-)
+from posekit.scenes import PLAIN, Mix, Scenes
 from posekit.skeleton import HUMAN36M_17, HUMANEVA_15
 from posekit.virtual_cameras import draw_cameras, look_at, shifted
 
