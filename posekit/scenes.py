@@ -71,9 +71,9 @@ class Mix:
 
     place: bool = True
     mirror: float = 0.5
-    arms: float = 0.5
-    upper: float = 0.5
-    jitter: float = 0.5
+    arms: float = 0.25
+    upper: float = 0.25
+    jitter: float = 0.25
     arm_jitter: float = 0.1
     body_jitter: float = 0.03
     heads: float = 0.0
