@@ -70,9 +70,9 @@ triangulation: str = "dlt"  # which triangulation [dlt, midpoint, refined, robus
 # how scenes are put together
 place: str = "anywhere"  # where people stand, and which way they face [anywhere, recorded]; only for scenes
 mirror: float = 0.5  # share of mirror images; only for scenes
-arms: float = 0.5  # share of arms of another frame; only for scenes
-upper: float = 0.5  # share of upper bodies of another frame; only for scenes
-jitter: float = 0.5  # share of poses with jittered bone directions; only for scenes
+arms: float = 0.25  # share of arms of another frame; only for scenes
+upper: float = 0.25  # share of upper bodies of another frame; only for scenes
+jitter: float = 0.25  # share of poses with jittered bone directions; only for scenes
 heads: float = 0.0  # share of heads below the thorax, as HumanEva-I's S3 has; only for scenes
 balance: float = 0.7  # how evenly people and actions are drawn, 0 to 1; only for scenes
 scene_cameras: str = "real"  # who sees the scenes [real, moved, drawn]; only for scenes

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from posekit.cameras import Cameras
+from posekit.poses import to_bones
 from posekit.skeleton import Skeleton
 
 KINDS = ("screen", "rays", "level")
@@ -42,10 +43,10 @@ class Seen(NamedTuple):
     extra: Float[Tensor, "*batch 2"]
     missing: Bool[Tensor, "*batch J"]
 
-    def features(self) -> Float[Tensor, "*batch inputs"]:
-        """Input of a network, 3J numbers: `extra`, the other joints' rays minus the root's, and `missing`."""
-        relative = (self.rays[..., 1:, :2] - self.rays[..., :1, :2]).flatten(-2)
-        return torch.cat([self.extra, relative, self.missing.to(relative)], dim=-1)
+    def features(self, skeleton: Skeleton) -> Float[Tensor, "*batch inputs"]:
+        """Input of a network, 3J numbers: `extra`, every other joint's ray minus its parent's, and `missing`."""
+        bones = to_bones(self.rays[..., :2], skeleton)[..., 1:, :].flatten(-2)
+        return torch.cat([self.extra, bones, self.missing.to(bones)], dim=-1)
 
     def mirrored(self, kind: str, skeleton: Skeleton) -> "Seen":
         """What the mirror image of this person would look like to a mirrored camera; `turned` is left out."""

@@ -127,7 +127,7 @@ class RayLifter(nn.Module):
         width = cameras.image_size_px[..., :1]
         self.assumed_focal.copy_((2 * cameras.focal_px / width).mean(0))
         self.assumed_center.copy_(cameras.pixels_to_screen(cameras.center_px.unsqueeze(-2)).mean((0, 1)))
-        features = self.see_scene(scene).features()
+        features = self.see_scene(scene).features(self.skeleton)
         features = features[features.isfinite().all(-1)]
         self.mean.copy_(features.mean(0))
         self.std.copy_(features.std(0).clamp(min=1e-4))
@@ -145,7 +145,7 @@ class RayLifter(nn.Module):
 
     def _network(self, seen: Seen) -> Tensor:
         """For every joint its depth, and a step aside in x and y."""
-        features = ((seen.features() - self.mean) / self.std).nan_to_num()  # NaN without any joint
+        features = ((seen.features(self.skeleton) - self.mean) / self.std).nan_to_num()  # NaN without any joint
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bfloat16 and self.training):
             hidden = self.blocks(self.inner(features))
         return self.outer(hidden.float()).unflatten(-1, (-1, 3))

@@ -4,7 +4,7 @@ What a room shows in an hour is one of many things it might have shown. A person
 another way, with the left for the right, with the arms of another moment; the camera could have stood elsewhere too.
 From triangulated poses all of this is drawn anew at every step, without a label.
 
-Inside, a pose is its J bones, each a vector from the parent joint: bones that turn keep their length.
+Inside, a pose is its bones (`posekit.poses`), which keep their lengths when they turn.
 
 Sources: K. Gong et al., "PoseAug", CVPR 2021 (new poses, bodies and views for training); S. Li et al., "Cascaded deep
 monocular 3D human pose estimation with evolutionary training data", CVPR 2020 (swapped limbs).
@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from posekit.cameras import Cameras
+from posekit.poses import from_bones, hip_heading, jitter, lowest_ankle, to_bones, trunk_frame, turn
 from posekit.sequences import MultiViewDataset
 from posekit.skeleton import Skeleton
 from posekit.virtual_cameras import draw_cameras, shifted
@@ -76,9 +77,9 @@ class Mix:
 
     place: bool = True
     mirror: float = 0.5
-    arms: float = 0.5
-    upper: float = 0.5
-    jitter: float = 0.5
+    arms: float = 0.25
+    upper: float = 0.25
+    jitter: float = 0.25
     arm_jitter: float = 0.1
     body_jitter: float = 0.03
     heads: float = 0.0
@@ -261,66 +262,6 @@ class _Parts(NamedTuple):
         both = [skeleton.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("elbow", "wrist")]
         upper = ~mask("hip", "knee", "ankle", skeleton.joints[0])
         return cls(upper, mask("elbow", "wrist"), mask("head"), both)
-
-
-def to_bones(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J 3"]:
-    """Every joint as the vector from its parent; the root as zero."""
-    parents = [max(parent, 0) for parent in skeleton.parents]
-    return poses - poses[..., parents, :]
-
-
-def from_bones(bones: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J 3"]:
-    """The inverse of `to_bones` with the root at the origin. A joint beyond a missing bone is missing."""
-    chain = torch.zeros(len(skeleton), len(skeleton)).to(bones)
-    for joint in range(len(skeleton)):
-        chain[joint, [joint, *skeleton.ancestors(joint)]] = 1
-    missing = bones.isnan()
-    poses = chain @ bones.where(~missing, 0.0)
-    return poses.where(chain @ missing.to(bones) == 0, torch.nan) if missing.any() else poses
-
-
-def turn(poses: Float[Tensor, "*batch J 3"], angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch J 3"]:
-    """Turn poses about the world's vertical through the origin, counter-clockwise from above, radians."""
-    cos, sin = angle.cos()[..., None], angle.sin()[..., None]
-    x, y, z = poses.unbind(-1)
-    return torch.stack([cos * x - sin * y, sin * x + cos * y, z], dim=-1)
-
-
-def jitter(
-    bones: Float[Tensor, "*batch J 3"], spread: Float[Tensor, "*#batch J"], generator: torch.Generator | None
-) -> Float[Tensor, "*batch J 3"]:
-    """Turn every bone a little about a random axis; its length stays.
-
-    Args:
-        bones: as `to_bones` gives them.
-        spread: standard deviation, radians, of the turn about each axis.
-        generator: random numbers.
-    """
-    axis = spread.unsqueeze(-1) * torch.randn(bones.shape, generator=generator)
-    moved = bones + torch.linalg.cross(axis, bones)
-    length = bones.norm(dim=-1, keepdim=True)
-    return moved * (length / moved.norm(dim=-1, keepdim=True).clamp(min=1e-9))
-
-
-def hip_heading(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch"]:
-    """Angle in the ground plane of the line from the right to the left hip, radians; 0 where a hip is missing."""
-    across = poses[..., skeleton.index("left_hip"), :] - poses[..., skeleton.index("right_hip"), :]
-    return torch.atan2(across[..., 1], across[..., 0]).nan_to_num()
-
-
-def trunk_frame(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch 3 3"]:
-    """Axes of the trunk as columns: up the spine, from the right to the left shoulder, forward or back."""
-    up = poses[..., skeleton.index("thorax"), :] - poses[..., 0, :]
-    across = poses[..., skeleton.index("left_shoulder"), :] - poses[..., skeleton.index("right_shoulder"), :]
-    up = torch.nn.functional.normalize(up, dim=-1)
-    third = torch.nn.functional.normalize(torch.linalg.cross(up, across), dim=-1)
-    return torch.stack([up, torch.linalg.cross(third, up), third], dim=-1)
-
-
-def lowest_ankle(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch"]:
-    """Height of the lower ankle, metres; infinite where both are missing."""
-    ankles = [skeleton.index("left_ankle"), skeleton.index("right_ankle")]
-    return poses[..., ankles, 2].nan_to_num(nan=torch.inf).amin(-1)
 
 
 def _check_upright(name: str, poses: Tensor, skeleton: Skeleton) -> None:

@@ -88,9 +88,9 @@ class Scene(Group):
 
     place: Literal["anywhere", "recorded"] = parameter("anywhere", "where people stand, and which way they face", ("scenes",))
     mirror: float = parameter(0.5, "share of mirror images", ("scenes",), can_be_0=True, most=1)
-    arms: float = parameter(0.5, "share of arms of another frame", ("scenes",), can_be_0=True, most=1)
-    upper: float = parameter(0.5, "share of upper bodies of another frame", ("scenes",), can_be_0=True, most=1)
-    jitter: float = parameter(0.5, "share of poses with jittered bone directions", ("scenes",), can_be_0=True, most=1)
+    arms: float = parameter(0.25, "share of arms of another frame", ("scenes",), can_be_0=True, most=1)
+    upper: float = parameter(0.25, "share of upper bodies of another frame", ("scenes",), can_be_0=True, most=1)
+    jitter: float = parameter(0.25, "share of poses with jittered bone directions", ("scenes",), can_be_0=True, most=1)
     heads: float = parameter(0.0, "share of heads below the thorax, as HumanEva-I's S3 has", ("scenes",), can_be_0=True, most=1)
     balance: float = parameter(0.7, "how evenly people and actions are drawn, 0 to 1", ("scenes",), can_be_0=True, most=1)
     scene_cameras: Literal["real", "moved", "drawn"] = parameter("real", "who sees the scenes", ("scenes",))

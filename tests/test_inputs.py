@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from posekit.inputs import KINDS, fill_from_neighbours, see
-from posekit.scenes import turn
+from posekit.poses import from_bones, turn
 from posekit.skeleton import HUMANEVA_15
 
 
@@ -23,7 +23,7 @@ def test_round_trip_at_any_rank(kind, batch, seen_by, source):
     rays = rays if batch else rays[0]
     seen = see(kind, rays, HUMANEVA_15, cameras[1].expand(*batch))
     assert seen.rays.shape == rays.shape
-    assert seen.features().shape == (*batch, 3 * 15)
+    assert seen.features(HUMANEVA_15).shape == (*batch, 3 * 15)
     depth = 1 + torch.rand(*batch, 15, 1, generator=source, dtype=torch.float64)
     poses = seen.to_camera(depth * seen.rays)
     torch.testing.assert_close(poses / poses[..., 2:], rays)  # the picture is met exactly
@@ -37,14 +37,14 @@ def test_features_hold_all_that_was_seen(seen_by):
     rays, cameras = seen_by
     for kind in KINDS:
         seen = see(kind, rays, HUMANEVA_15, cameras.expand(8, 3))
-        extra, relative = seen.features()[..., :2], seen.features()[..., 2:30].unflatten(-1, (14, 2))
+        extra, bones = seen.features(HUMANEVA_15)[..., :2], seen.features(HUMANEVA_15)[..., 2:30].unflatten(-1, (14, 2))
+        bones = torch.cat([torch.zeros_like(bones[..., :1, :]), bones], dim=-2)
         if kind == "level":
             root = torch.stack([torch.zeros_like(extra[..., 0]), extra[..., 0]], dim=-1)
         else:
             root = torch.zeros_like(extra)
             torch.testing.assert_close(extra, rays[..., 0, :2])
-        again = torch.cat([root.unsqueeze(-2), relative + root.unsqueeze(-2)], dim=-2)
-        torch.testing.assert_close(again, seen.rays[..., :2])
+        torch.testing.assert_close(from_bones(bones, HUMANEVA_15) + root.unsqueeze(-2), seen.rays[..., :2])
 
 
 def test_the_root_is_ahead(seen_by):
@@ -73,14 +73,14 @@ def test_level_does_not_ask_where_north_is(cameras, poses_world):
     rays = cameras.pixels_to_rays(cameras.world_to_pixels(poses_world[:, None]))
     first, second = (see("level", rays, HUMANEVA_15, c.expand(8, 3)) for c in (cameras, moved))
     assert not torch.allclose(cameras.centers_world[:, :2], moved.centers_world[:, :2])
-    torch.testing.assert_close(first.features(), second.features())
+    torch.testing.assert_close(first.features(HUMANEVA_15), second.features(HUMANEVA_15))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients(kind, seen_by):
     rays, cameras = seen_by
     rays = rays[0, 0].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda r: see(kind, r, HUMANEVA_15, cameras[0]).features()[..., :30], rays)
+    assert torch.autograd.gradcheck(lambda r: see(kind, r, HUMANEVA_15, cameras[0]).features(HUMANEVA_15)[..., :30], rays)
     assert torch.autograd.gradcheck(lambda r: see(kind, r, HUMANEVA_15, cameras[0]).to_camera(2 * r), rays)
 
 
@@ -98,7 +98,7 @@ def test_missing_joints_take_the_nearest_present_ones_place(seen_by):
     assert torch.equal(filled[4:], whole[4:])
     seen = see("rays", rays, HUMANEVA_15)
     assert torch.equal(seen.missing, rays.isnan().any(-1))
-    assert seen.features()[:3].isfinite().all()
+    assert seen.features(HUMANEVA_15)[:3].isfinite().all()
 
 
 def test_bad_input_is_named(seen_by):
@@ -112,5 +112,5 @@ def test_bad_input_is_named(seen_by):
 def test_rays_do_not_ask_where_the_camera_stands(seen_by):
     rays, cameras = seen_by
     nowhere = replace(cameras, R_world_to_camera=cameras.R_world_to_camera * torch.nan)
-    features = see("rays", rays, HUMANEVA_15, nowhere.expand(8, 3)).features()
-    assert torch.equal(features, see("rays", rays, HUMANEVA_15).features())
+    features = see("rays", rays, HUMANEVA_15, nowhere.expand(8, 3)).features(HUMANEVA_15)
+    assert torch.equal(features, see("rays", rays, HUMANEVA_15).features(HUMANEVA_15))
