@@ -14,7 +14,7 @@ from posekit.skeleton import HUMAN36M_17, HUMANEVA_15, check_joints, from_root_a
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (HUMANEVA_15, HUMAN36M_17)}
 DEPTH_SPREAD = 0.3
-"""What an output of 1 means: 30 % of the root's distance, 0.3 m of another joint's depth."""
+"""An output of 1 means 30 % of the root's distance, or 0.3 m of another joint's depth."""
 
 
 class PreNormBlock(nn.Module):

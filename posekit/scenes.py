@@ -107,7 +107,7 @@ class Mix:
 
 
 PLAIN = Mix(place=False, mirror=0.0, arms=0.0, upper=0.0, jitter=0.0, balance=0.0)
-"""The recorded poses where they were recorded: the control."""
+"""The recorded poses where they were recorded, as a control."""
 
 
 class Scenes:
