@@ -8,6 +8,7 @@ commands; they must see this folder under the same path. Records are written by 
 """
 
 import argparse
+import asyncio
 import os
 import shlex
 import signal
@@ -151,13 +152,27 @@ def _on_dask(address: str) -> Iterator[Callable[[Task], Future]]:
     except ImportError:
         sys.exit("--scheduler needs Dask; install it with: pip install '.[cluster]'")
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        workers = len(asyncio.run(_scheduler_at(address))["workers"])
     except (OSError, ValueError) as error:
-        sys.exit(f"--scheduler: no Dask scheduler answers at {address} ({error}); start one with: dask scheduler")
-    with client:
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
-        _say(f"{workers} workers at {address}" + ("" if workers else ": waiting for the first"))
+        why = str(error) or f"nothing within {PATIENCE} s"
+        sys.exit(f"--scheduler: no Dask scheduler answers at {address} ({why}); start one with: dask scheduler")
+    _say(f"{workers} workers at {address}" + ("" if workers else ": waiting for the first"))
+    with Client(address, set_as_default=False) as client:
         yield partial(client.get_executor(pure=False, retries=2).submit, _make_record_on_worker)
+
+
+async def _scheduler_at(address: str) -> dict:
+    """What a scheduler says of itself. Asked first, since a `Client` waits without end for a server that is silent."""
+    from distributed import rpc
+
+    scheduler = rpc(address)
+    try:
+        found = await asyncio.wait_for(scheduler.identity(), PATIENCE)
+    finally:
+        await scheduler.close_rpc()
+    if found["type"] != "Scheduler":
+        raise ValueError(f"a {found['type'].lower()} does")
+    return found
 
 
 def read_runs(path: Path | None = None) -> list[Run]:
