@@ -478,3 +478,38 @@ def test_jobs_and_a_scheduler_exclude_each_other(copy, capsys):
     with pytest.raises(SystemExit):
         copy("--scheduler", "tcp://127.0.0.1:1", "--jobs", "2")
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+SHARED = """
+rows:
+- name: one
+  seeds: [3]
+  method: adaptation
+  width: 8
+  epochs: 2
+  stride: 60
+  adapt_epochs: 1
+
+- name: other
+  like: one
+  adapt_epochs: 2
+"""
+
+
+@pytest.mark.slow
+def test_two_scripts_at_once_share_a_source_model_and_a_folder(reproduce, project):
+    """Both make both rows, two at a time: four runs start from one model, each row is made twice, and nothing collides."""
+    (project.results / "runs.yml").write_text(SHARED)
+    shutil.copy(reproduce.ROOT / "notebooks" / "experiment.ipynb", project.folder / "notebooks")
+    models = project.folder / "models"
+    scripts = [project.reproduce("--jobs", "2", "--models", str(models)) for _ in range(2)]
+    for script in scripts:
+        shown, errors = script.communicate(timeout=400)
+        assert script.returncode == 0, shown + errors
+        assert sorted(line.split(",")[0] for line in shown.splitlines()) == ["one", "other"]
+    assert project.written() == ({"synthetic/one-seed3.json", "synthetic/other-seed3.json"}, [])
+    assert [path.name.split("-")[1] for path in models.glob("*") if path.is_file()] == ["label_free"]
+    one, other = (load_record(project.results / "synthetic" / f"{name}-seed3.json") for name in ("one", "other"))
+    assert len(other.curve["epoch"]) > len(one.curve["epoch"])
+    again = project.reproduce("one", "--models", str(models))
+    assert "1 of them recorded" in again.communicate(timeout=60)[1]
