@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from functools import partial
@@ -156,7 +156,7 @@ def _on_dask(address: str) -> Iterator[Callable[[Task], Future]]:
     except (OSError, ValueError) as error:
         why = str(error) or f"nothing within {PATIENCE} s"
         sys.exit(f"--scheduler: no Dask scheduler answers at {address} ({why}); start one with: dask scheduler")
-    _say(f"{workers} workers at {address}" + ("" if workers else ": waiting for the first"))
+    _say(f"workers at {address}: {workers or 'none yet, waiting for the first'}")
     with Client(address, set_as_default=False) as client:
         yield partial(client.get_executor(pure=False, retries=2).submit, _make_record_on_worker)
 
@@ -190,7 +190,7 @@ def main() -> int:
     if asked.list:
         for run in missing:
             if run.record.exists():
-                _say(f"{run.record} has other settings: its run will fail unless you remove it first")
+                _say(f"{run.record} has other settings: remove it first, or the command below will fail")
             print(shlex.join(run.command(*_options(asked), "-p", "results_dir", os.path.relpath(RESULTS, ROOT))))
         return 0
     engine = _on_dask(asked.scheduler) if asked.scheduler else _on_threads(asked.jobs)
@@ -230,6 +230,8 @@ def _recorded(run: Run, future: Future) -> bool:
     """Put the record of a finished run in place, atomically: until then, one with other settings stays."""
     try:
         text, error = future.result()
+    except CancelledError:
+        error = "the scheduler is gone"
     except Exception as problem:  # the engine's: no command said so
         error = f"{type(problem).__name__}: {problem}"
     if error is None:

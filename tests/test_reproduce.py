@@ -451,6 +451,19 @@ def test_a_run_that_fails_on_the_cluster_is_named_and_not_repeated(project, dask
     assert project.written() == (ALL - {"synthetic/first-seed2.json"}, [])
 
 
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_ends_the_script(project, dask):
+    address = project.scheduler()
+    project.worker(address)
+    script = project.reproduce("--scheduler", address)
+    wait_for(project.kernels)
+    project.processes[0].kill()
+    shown, errors = script.communicate(timeout=120)
+    assert script.returncode == 1
+    assert shown.count("failed\nthe scheduler is gone") == 4, shown + errors
+    assert project.written()[0] == set()
+
+
 @pytest.fixture
 def silent():
     """The address of a server that never answers."""
