@@ -37,7 +37,7 @@ bench: $(INSTALLED) ## speed and memory, as ratios measured in one run
 	$(BIN)/python benchmarks/bench.py
 
 reproduce: $(INSTALLED) ## rerun recorded runs that are missing: make reproduce ROWS="label_free*" JOBS=2
-	$(BIN)/python book/reproduce.py --jobs $(or $(JOBS),1) --threads $(or $(THREADS),1) --models _build/models $(ROWS)
+	$(BIN)/python book/reproduce.py $(if $(SCHEDULER),--scheduler $(SCHEDULER),--jobs $(or $(JOBS),1)) --threads $(or $(THREADS),1) --models _build/models $(ROWS)
 
 notebooks: $(INSTALLED) ## bring every notebooks/*.ipynb up to its .py
 	$(BIN)/python book/parameters_cell.py

@@ -1,20 +1,26 @@
 """Rerun the recorded runs listed in book/results/runs.yml, each by papermill on notebooks/experiment.ipynb.
 
 A run that has a record with the same settings is skipped. A run that is stopped loses only itself, and with --models
-the next one continues from its last epoch. Usage: python book/reproduce.py [--jobs 2] [--threads 1] [--models DIR]
-[--list] [ROW ...], where a ROW is a name, a pattern such as "label_free*", or one seed's run, "label_free-ours-seed0".
-Without a ROW, all are run.
+the next one continues from its last epoch. Usage: python book/reproduce.py [--jobs 2 | --scheduler ADDRESS]
+[--threads 1] [--models DIR] [--list] [ROW ...], where a ROW is a name, a pattern such as "label_free*", or one seed's
+run, "label_free-ours-seed0". Without a ROW, all are run. With --scheduler the workers of a Dask cluster run the
+commands; they must see this folder under the same path. Records are written by this script alone, as runs end.
 """
 
 import argparse
+import asyncio
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +30,7 @@ from posekit.tables import read_list
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "book" / "results"
+PATIENCE = 10  # seconds for a scheduler to answer
 
 
 class Run(NamedTuple):
@@ -66,31 +73,106 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
-class Children:
-    """The commands that run now, from several threads; none outlives this script."""
+class Task(NamedTuple):
+    """What a thread or a Dask worker needs to know to make a record."""
 
-    def __init__(self, environment: dict[str, str]):
-        self.environment = environment
-        self.running: set[subprocess.Popen] = set()
-        self.stopped = False
+    command: list[str]
+    place: Path
+    environment: dict[str, str]
 
-    def run(self, command: list[str]) -> str | None:
-        """Run a command to its end; returns the end of its error output if it failed, else None."""
-        words = [sys.executable, "-c", CHILD, str(os.getpid()), *command]
-        outputs = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        with subprocess.Popen(words, cwd=ROOT, env=self.environment, **outputs) as child:
-            self.running.add(child)
-            if self.stopped:
+
+class Stopped(Exception):
+    """The command was ended from outside, so it says nothing about the run."""
+
+
+def make_record(task: Task, stopped: Callable[[], bool], scratch: str | None = None) -> tuple[str, str | None]:
+    """Run a task's command, with its results in a temporary folder within `scratch`.
+
+    Returns:
+        The text of the record, and the end of the command's error output if it failed, else None.
+
+    Raises:
+        Stopped: if `stopped` became true, or a signal ended the command.
+    """
+    with tempfile.TemporaryDirectory(prefix="posekit-", dir=scratch) as folder:
+        error = _run([*task.command, "-p", "results_dir", folder], _environment() | task.environment, stopped)
+        return ("", error) if error is not None else ((Path(folder) / task.place).read_text(), None)
+
+
+def _run(command: list[str], environment: dict[str, str], stopped: Callable[[], bool]) -> str | None:
+    words = [sys.executable, "-c", CHILD, str(os.getpid()), *command]
+    outputs = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(words, cwd=ROOT, env=environment, **outputs) as child:
+        error = None
+        while error is None:
+            if stopped():
                 child.terminate()
-            error = child.communicate()[1]
-            self.running.remove(child)
-        return error[-2000:] if child.returncode else None
+            try:
+                error = child.communicate(timeout=0.5)[1]
+            except subprocess.TimeoutExpired:
+                continue
+    if child.returncode and (child.returncode < 0 or stopped()):
+        raise Stopped(f"the command ended with exit code {child.returncode}")
+    return error[-2000:] if child.returncode else None
 
-    def stop(self) -> None:
-        """End the commands that run, and any that would start."""
-        self.stopped = True
-        for child in list(self.running):
-            child.terminate()
+
+def _make_record_on_worker(task: Task) -> tuple[str, str | None]:
+    """`make_record` on a Dask worker, in the worker's own folder, which Dask removes even after a kill."""
+    from distributed import Status, get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def stopped() -> bool:
+        wanted = key in worker.state.tasks and worker.state.tasks[key].state == "executing"
+        return not wanted or worker.status is not Status.running
+
+    if not ROOT.exists():
+        raise FileNotFoundError(f"{worker.address} does not see {ROOT}, which all workers must share")
+    return make_record(task, stopped, worker.local_directory)
+
+
+@contextmanager
+def _on_threads(jobs: int) -> Iterator[Callable[[Task], Future]]:
+    """Submit tasks to this machine; the commands that still run on leaving are ended."""
+    leaving = threading.Event()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            yield partial(pool.submit, make_record, stopped=leaving.is_set)
+        finally:
+            leaving.set()
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _on_dask(address: str) -> Iterator[Callable[[Task], Future]]:
+    """Submit tasks to a Dask cluster; the workers end the commands that still run on leaving."""
+    try:
+        from distributed import Client
+    except ImportError:
+        sys.exit("--scheduler needs Dask; install it with: pip install '.[cluster]'")
+    try:
+        workers = len(asyncio.run(_scheduler_at(address))["workers"])
+    except (OSError, ValueError) as error:
+        why = str(error) or f"nothing within {PATIENCE} s"
+        sys.exit(f"--scheduler: no Dask scheduler answers at {address} ({why}); start one with: dask scheduler")
+    _say(f"workers at {address}: {workers or 'none yet, waiting for the first'}")
+    with Client(address, set_as_default=False) as client:
+        yield partial(client.get_executor(pure=False, retries=2).submit, _make_record_on_worker)
+
+
+async def _scheduler_at(address: str) -> dict:
+    """What a scheduler says of itself. Asked first, since a `Client` waits without end for a server that is silent."""
+    from distributed import rpc
+
+    scheduler = rpc(address)
+    try:
+        found = await asyncio.wait_for(scheduler.identity(), PATIENCE)
+    finally:
+        await scheduler.close_rpc()
+    if found["type"] != "Scheduler":
+        raise ValueError(f"a {found['type'].lower()} does")
+    return found
 
 
 def read_runs(path: Path | None = None) -> list[Run]:
@@ -108,21 +190,21 @@ def main() -> int:
     if asked.list:
         for run in missing:
             if run.record.exists():
-                _say(f"{run.record} has other settings: its run will fail unless you remove it first")
-            print(shlex.join(run.command(*_options(asked, os.path.relpath(RESULTS, ROOT)))))
+                _say(f"{run.record} has other settings: remove it first, or the command below will fail")
+            print(shlex.join(run.command(*_options(asked), "-p", "results_dir", os.path.relpath(RESULTS, ROOT))))
         return 0
-    children = Children(_environment(asked.threads))
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        try:
-            return sum(not good for good in pool.map(lambda run: _execute(run, asked, children), missing))
-        finally:  # this script is stopped, or nothing is left to do
-            children.stop()
+    engine = _on_dask(asked.scheduler) if asked.scheduler else _on_threads(asked.jobs)
+    with engine as submit:
+        runs = {submit(_task(run, asked)): run for run in missing}
+        return sum(not _recorded(runs[future], future) for future in as_completed(runs))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="*", default=["*"], help="names or patterns of rows")
-    parser.add_argument("--jobs", type=int, default=1, help="how many runs at the same time")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, default=1, help="how many runs at the same time")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster to run on, such as tcp://head:8786")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads per run; 0 leaves it to torch")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--test-every", type=int, default=1, help="epochs between two points of the error curves")
@@ -131,29 +213,37 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _options(asked: argparse.Namespace, results_dir: str | Path) -> list[str]:
-    """How and where to run, as papermill's parameters."""
-    options = dict(results_dir=results_dir, device=asked.device, threads=asked.threads, test_every=asked.test_every)
+def _options(asked: argparse.Namespace) -> list[str]:
+    """How to run, as papermill's parameters."""
+    options = dict(device=asked.device, threads=asked.threads, test_every=asked.test_every)
     options |= dict(models_dir=asked.models) if asked.models else {}
     return [word for name, value in options.items() for word in ("-p", name, str(value))]
 
 
-def _execute(run: Run, asked: argparse.Namespace, children: Children) -> bool:
-    """Make a run's record elsewhere, then put it in place: until then, one with other settings stays."""
-    with tempfile.TemporaryDirectory(prefix="posekit-") as folder:
-        error = children.run(run.command(*_options(asked, folder)))
-        made = Path(folder) / run.place
-        if error is None and made.exists():
-            write_atomically(run.record, made.read_text())
+def _task(run: Run, asked: argparse.Namespace) -> Task:
+    environment = {"OMP_NUM_THREADS": str(asked.threads)} if asked.threads else {}
+    environment |= {name: os.environ[name] for name in ["POSEKIT_DATA"] if name in os.environ}
+    return Task(run.command(*_options(asked)), run.place, environment)
+
+
+def _recorded(run: Run, future: Future) -> bool:
+    """Put the record of a finished run in place, atomically: until then, one with other settings stays."""
+    try:
+        text, error = future.result()
+    except CancelledError:
+        error = "the scheduler is gone"
+    except Exception as problem:  # the engine's: no command said so
+        error = f"{type(problem).__name__}: {problem}"
+    if error is None:
+        write_atomically(run.record, text)
     words = f"failed\n{error}" if error is not None else f"{load_record(run.record).metrics_mm}"
     print(f"{run.name}, seed {run.experiment.seed}: {words}", flush=True)
     return error is None
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     scripts = str(Path(sys.executable).parent)  # papermill lies beside this Python
-    environment = os.environ | {"POSEKIT_QUIET": "1", "PATH": scripts + os.pathsep + os.environ["PATH"]}
-    return environment | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    return os.environ | {"POSEKIT_QUIET": "1", "PATH": scripts + os.pathsep + os.environ["PATH"]}
 
 
 def _say(words: str) -> None:

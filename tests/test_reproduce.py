@@ -1,17 +1,21 @@
 """The list of recorded runs, and rerunning them."""
 
+import json
 import os
 import random
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+import jupytext
 import psutil
 import pytest
 import yaml
@@ -243,10 +247,9 @@ def wait_for(condition, seconds=60.0):
 CHANGES = """
 child = "import os, pathlib, shutil, sys, time; here = pathlib.Path(sys.argv[1]); "
 child += "(here / 'started').write_text(str(os.getpid())); "
-child += "time.sleep(0.2); shutil.copytree(here / 'new', sys.argv[2], dirs_exist_ok=True); time.sleep(0.2)"
-results_dir = lambda options: options[options.index("results_dir") + 1]
-reproduce.Run.command = lambda run, *options: [sys.executable, "-c", child, str(reproduce.RESULTS), results_dir(options)]
-"""  # instead of a notebook: says that it runs, copies a record after a while, ends after another
+child += "time.sleep(0.2); shutil.copytree(here / 'new', sys.argv[-1], dirs_exist_ok=True); time.sleep(0.2)"
+reproduce.Run.command = lambda run, *options: [sys.executable, "-c", child, str(reproduce.RESULTS)]
+"""  # instead of a notebook: says that it runs, copies a record into results_dir after a while, ends after another
 
 
 @pytest.mark.slow
@@ -295,3 +298,231 @@ def test_a_killed_script_takes_its_kernels_along(script, tmp_path):
     family.kill()
     assert not psutil.wait_procs(children, timeout=15)[1]
     assert not list(tmp_path.rglob("*-seed*.json"))
+
+
+# ---- On a cluster, and side by side
+
+RUN = """
+# %% tags=["parameters"]
+name, seed, results_dir = "", 0, ""
+# %%
+import os, pathlib, shutil, time
+pathlib.Path("started", f"{name}-{seed}-{os.getpid()}").touch()
+while not pathlib.Path("go").exists():
+    time.sleep(0.05)
+place = pathlib.Path("synthetic", f"{name}-seed{seed}.json")
+pathlib.Path(results_dir, "synthetic").mkdir(exist_ok=True)
+shutil.copy(pathlib.Path("made") / place, pathlib.Path(results_dir) / place)
+"""  # instead of the notebook: says that it runs, waits for a file called "go", copies a record that was made before
+
+
+class Project:
+    """A folder with the script and a tiny notebook in place of the real one, and a Dask cluster for it."""
+
+    def __init__(self, root, folder):
+        self.folder, self.processes = folder, []
+        self.results, self.started = folder / "book" / "results", folder / "started"
+        for path in (self.results, self.started, folder / "notebooks", folder / "temporary"):
+            path.mkdir(parents=True)
+        shutil.copy(root / "book" / "reproduce.py", folder / "book")
+        notebook = jupytext.reads(RUN, fmt="py:percent")
+        notebook.metadata["kernelspec"] = dict(name="python3", display_name="Python 3", language="python")
+        jupytext.write(notebook, folder / "notebooks" / "experiment.ipynb")
+        self.environment = os.environ | {
+            "PYTHONPATH": str(root),
+            "TMPDIR": str(folder / "temporary"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "run"),
+            "DASK_TEMPORARY_DIRECTORY": str(folder / "temporary"),
+        }
+
+    def python(self, *words):
+        """Start Python in the folder; ended with the test."""
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.processes.append(subprocess.Popen([sys.executable, *words], cwd=self.folder, env=self.environment, **pipes))
+        return self.processes[-1]
+
+    def reproduce(self, *options):
+        return self.python("book/reproduce.py", *options)
+
+    def scheduler(self):
+        """Start Dask's scheduler on this machine alone; returns its address."""
+        file = self.folder / "scheduler.json"
+        options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-jupyter", "--scheduler-file", str(file)]
+        self.python("-m", "dask", "scheduler", *options)
+        return json.loads(wait_for(lambda: file.exists() and file.read_text()))["address"]
+
+    def worker(self, address):
+        """Start a worker, one run at a time, with the nanny that starts it again."""
+        self.python("-m", "dask", "worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard")
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in reversed(self.processes):
+            process.communicate(timeout=60)
+
+    def runs(self):
+        """How often each run was started."""
+        return Counter(path.name.rpartition("-")[0] for path in self.started.iterdir())
+
+    def kernels(self):
+        """The process ids of all runs that were started."""
+        return [int(path.name.rpartition("-")[2]) for path in self.started.iterdir()]
+
+    def written(self):
+        """What is in the folder of results, and what is left of temporary folders."""
+        results = {str(path.relative_to(self.results)) for path in self.results.rglob("*.*")} - {"runs.yml"}
+        return results, list((self.folder / "temporary").rglob("posekit-*"))
+
+
+@pytest.fixture
+def project(reproduce, tmp_path, made_up):
+    project = Project(reproduce.ROOT, tmp_path)
+    (project.results / "runs.yml").write_text(LIST[: LIST.index("- name: second")].replace("[3, 4]", "[0, 1, 2, 3]"))
+    for seed in range(4):
+        made_up(seed=seed).save(tmp_path / "made", "first")
+    yield project
+    project.stop()
+
+
+ALL = {f"synthetic/first-seed{seed}.json" for seed in range(4)}
+
+
+@pytest.fixture
+def dask():
+    return pytest.importorskip("distributed", reason="distributed is not installed: pip install '.[cluster]'")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
+def test_the_rows_of_a_killed_worker_run_again(project, dask):
+    """Two workers, one of which is killed in the middle of a row: every row is recorded once, and nothing is left behind."""
+    address = project.scheduler()
+    project.worker(address)
+    project.worker(address)
+    script = project.reproduce("--scheduler", address)
+    wait_for(lambda: len(project.kernels()) == 2)
+    lost, _ = project.kernels()
+    family = psutil.Process(lost).parents()  # of the kernel: papermill, the worker, the nanny, ...
+    worker = family[1]
+    assert "papermill" in " ".join(family[0].cmdline())
+    os.kill(worker.pid, signal.SIGKILL)
+    wait_for(lambda: not psutil.pid_exists(lost), 15)
+    wait_for(lambda: len(project.kernels()) == 3)
+    assert project.written()[0] == set()
+    (project.folder / "go").touch()
+    shown, errors = script.communicate(timeout=120)
+    assert script.returncode == 0, errors
+    assert sorted(shown.splitlines()) == sorted(set(shown.splitlines()))
+    assert shown.count("first, seed") == 4
+    assert sorted(project.runs().values()) == [1, 1, 1, 2]
+    wait_for(lambda: project.written() == (ALL, []), 15)
+    for place in ALL:
+        assert (project.results / place).read_bytes() == (project.folder / "made" / place).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_stopped_script_stops_its_runs_on_the_cluster(project, dask):
+    address = project.scheduler()
+    project.worker(address)
+    script = project.reproduce("--scheduler", address)
+    (kernel,) = wait_for(project.kernels)
+    script.terminate()
+    assert script.wait(timeout=30) == 1
+    wait_for(lambda: not psutil.pid_exists(kernel), 15)
+    wait_for(lambda: project.written() == (set(), []), 15)
+    (project.folder / "go").touch()
+    assert project.reproduce("--scheduler", address, "first-seed1").wait(timeout=60) == 0
+    assert project.written() == ({"synthetic/first-seed1.json"}, [])
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_on_the_cluster_is_named_and_not_repeated(project, dask):
+    (project.folder / "go").touch()
+    (project.folder / "made" / "synthetic" / "first-seed2.json").unlink()
+    address = project.scheduler()
+    project.worker(address)
+    script = project.reproduce("--scheduler", address)
+    shown, _ = script.communicate(timeout=120)
+    assert script.returncode == 1
+    assert "first, seed 2: failed" in shown
+    assert "FileNotFoundError" in shown
+    assert set(project.runs().values()) == {1}
+    assert project.written() == (ALL - {"synthetic/first-seed2.json"}, [])
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_ends_the_script(project, dask):
+    address = project.scheduler()
+    project.worker(address)
+    script = project.reproduce("--scheduler", address)
+    wait_for(project.kernels)
+    project.processes[0].kill()
+    shown, errors = script.communicate(timeout=120)
+    assert script.returncode == 1
+    assert shown.count("failed\nthe scheduler is gone") == 4, shown + errors
+    assert project.written()[0] == set()
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://here", "silent"])
+def test_a_scheduler_that_does_not_answer_is_an_error_in_bounded_time(reproduce, copy, dask, silent, address, monkeypatch):
+    monkeypatch.setattr(reproduce, "PATIENCE", 1)
+    address = silent if address == "silent" else address
+    start = time.monotonic()
+    with pytest.raises(SystemExit, match=f"no Dask scheduler answers at {address} .*dask scheduler"):
+        copy("--scheduler", address)
+    assert time.monotonic() - start < 20
+
+
+def test_without_dask_the_error_says_what_to_install(copy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(SystemExit, match=r"--scheduler needs Dask; install it with: pip install '\.\[cluster\]'"):
+        copy("--scheduler", "tcp://127.0.0.1:1")
+
+
+def test_jobs_and_a_scheduler_exclude_each_other(copy, capsys):
+    with pytest.raises(SystemExit):
+        copy("--scheduler", "tcp://127.0.0.1:1", "--jobs", "2")
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+SHARED = """
+rows:
+- name: one
+  seeds: [3]
+  method: adaptation
+  width: 8
+  epochs: 2
+  stride: 60
+  adapt_epochs: 1
+
+- name: other
+  like: one
+  adapt_epochs: 2
+"""
+
+
+@pytest.mark.slow
+def test_two_scripts_at_once_share_a_source_model_and_a_folder(reproduce, project):
+    """Both make both rows, two at a time: four runs start from one model, each row is made twice, and nothing collides."""
+    (project.results / "runs.yml").write_text(SHARED)
+    shutil.copy(reproduce.ROOT / "notebooks" / "experiment.ipynb", project.folder / "notebooks")
+    models = project.folder / "models"
+    scripts = [project.reproduce("--jobs", "2", "--models", str(models)) for _ in range(2)]
+    for script in scripts:
+        shown, errors = script.communicate(timeout=400)
+        assert script.returncode == 0, shown + errors
+        assert sorted(line.split(",")[0] for line in shown.splitlines()) == ["one", "other"]
+    assert project.written() == ({"synthetic/one-seed3.json", "synthetic/other-seed3.json"}, [])
+    assert [path.name.split("-")[1] for path in models.glob("*") if path.is_file()] == ["label_free"]
+    one, other = (load_record(project.results / "synthetic" / f"{name}-seed3.json") for name in ("one", "other"))
+    assert len(other.curve["epoch"]) > len(one.curve["epoch"])
+    again = project.reproduce("one", "--models", str(models))
+    assert "1 of them recorded" in again.communicate(timeout=60)[1]
