@@ -33,8 +33,7 @@ class Seen(NamedTuple):
 
     rays: the joints at depth 1: (x / z, y / z, 1). Missing ones are filled in; see `fill_from_neighbours`.
     turned: rotation from the camera's frame into this one.
-    extra: two numbers that the turn took away: the root's ray in the camera (screen, rays), or the root's elevation
-        y / z and the camera's height in metres (level).
+    extra: two numbers that the turn took away, the root's ray in the camera or, if level, its elevation and the height.
     missing: joints that were not found.
     """
 

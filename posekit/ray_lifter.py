@@ -25,6 +25,7 @@ class PreNormBlock(nn.Module):
         self.inner = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, hidden: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """Features -> features."""
         return hidden + self.inner(hidden)
 
 
@@ -175,4 +176,5 @@ class Averaged(nn.Module):
         self.lifters, self.needs = nn.ModuleList(lifters), lifters[0].needs
 
     def forward(self, screen: Float[Tensor, "*batch J 2"], cameras: Cameras | None = None) -> Float[Tensor, "*batch J 3"]:
+        """The mean of what the lifters say; arguments as `RayLifter`'s."""
         return torch.stack([lifter(screen, cameras) for lifter in self.lifters]).mean(0)
