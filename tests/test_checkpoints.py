@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 import torch
 
-from posekit import checkpoints
+from posekit import checkpoints, files
 from posekit.checkpoints import Checkpoint, fingerprint
 from posekit.datasets import load_dataset
 from posekit.lifters import FrameLifter
@@ -90,8 +90,8 @@ def test_a_damaged_file_names_itself_and_says_what_to_do(train, path, damage, co
 
 def test_two_runs_never_write_to_the_same_temporary_file(tmp_path, monkeypatch):
     file, temporary = Checkpoint(tmp_path / "deep" / "run.pt", {}), []
-    replace_file = checkpoints.os.replace
-    monkeypatch.setattr(checkpoints.os, "replace", lambda a, b: (temporary.append(a), replace_file(a, b)))
+    replace_file = files.os.replace
+    monkeypatch.setattr(files.os, "replace", lambda a, b: (temporary.append(a), replace_file(a, b)))
     for epoch in range(2):
         file.save({"epoch": epoch})
     assert len(set(temporary)) == 2
@@ -105,7 +105,7 @@ def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(tmp_path, mon
     def fail(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(checkpoints.os, "replace", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
     with pytest.raises(OSError, match="the disk is full"):
         file.save({"epoch": 2})
     file.load(states.append, "cpu")

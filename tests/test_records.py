@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from posekit import records
+from posekit import files, records
 from posekit.experiments import run
 from posekit.records import (
     by_row,
@@ -64,7 +64,7 @@ def test_an_interrupted_save_leaves_nothing_that_looks_like_a_record(record, tmp
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(records.os, "replace", interrupted)
+    monkeypatch.setattr(files.os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         record.save(tmp_path)
     assert by_row(tmp_path) == {}
