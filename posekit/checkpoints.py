@@ -49,7 +49,7 @@ class Checkpoint:
             raise ValueError(f"{self.path} is cut short or damaged; {remedy}")
         try:
             content = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
-            settings, state = dict(content["settings"]), content["state"]
+            settings, state = dict(content["settings"]), dict(content["state"])
         except Exception as error:  # of any kind: the digest is right, so no such file comes from `save`
             raise ValueError(f"{self.path} holds no run ({shown(error)}); {remedy}") from error
         if settings != self.settings:

@@ -1,3 +1,5 @@
+import hashlib
+import io
 from dataclasses import replace
 from functools import partial
 
@@ -84,6 +86,25 @@ def test_another_run_is_refused_with_what_differs(train, path, name, change):
 )
 def test_a_damaged_file_names_itself_and_says_what_to_do(train, path, damage, complaint):
     path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=rf"run\.pt {complaint}.*; delete it to start from the beginning"):
+        start(train, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda content: None, "holds no run"),
+        (lambda content: {"settings": content["settings"]}, "holds no run"),
+        (lambda content: content | {"state": None}, "holds no run"),
+        (lambda content: content | {"state": {}}, "holds a state that does not fit this run"),
+        (lambda content: content | {"state": content["state"] | {"lifter": {}}}, "holds a state that does not fit this run"),
+        (lambda content: content | {"state": {"best": [torch.tensor([1.0, torch.nan])]}}, "holds numbers that are not finite"),
+    ],
+)
+def test_a_state_that_is_none_is_refused_even_with_the_right_digest(train, path, change, complaint):
+    content, packed = torch.load(io.BytesIO(path.read_bytes()[len(checkpoints.HEADER) + 32 :])), io.BytesIO()
+    torch.save(change(content), packed)
+    path.write_bytes(checkpoints.HEADER + hashlib.sha256(packed.getvalue()).digest() + packed.getvalue())
     with pytest.raises(ValueError, match=rf"run\.pt {complaint}.*; delete it to start from the beginning"):
         start(train, path)
 
