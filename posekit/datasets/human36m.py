@@ -1,4 +1,4 @@
-"""Human3.6M in VideoPose3D's files: 17 of 32 joints, 7 subjects, 4 cameras, 50 frames a second.
+"""Human3.6M in VideoPose3D's files: 17 of 32 joints, 7 subjects, 4 cameras, 50 frames per second.
 
 Licensed data: get it from the dataset's site (http://vision.imar.ro/human3.6m) and prepare it with VideoPose3D's
 scripts. Expected under the data root, in `human36m/` or directly: `data_3d_h36m.npz` and, for detected 2D, a
@@ -72,13 +72,13 @@ def load_human36m(
         by_prefix: take every action that starts with one of `actions`, as the report's code does with Walk, Greet,
             Smok, Sit. That silently takes in WalkDog, WalkTogether and SittingDown where the file has them.
         cameras: serial numbers.
-        lens: of the cameras handed out. Human3.6M's own 2D follows "human36m".
+        lens: of the cameras returned. Human3.6M's own 2D follows "human36m".
         detections: "" for exact 2D, or the ending of a `data_2d_h36m_<detections>.npz`.
 
     Raises:
         FileNotFoundError: with where it was looked for and how to get the data.
         DataFileError: if a file is not what it should be, lacks an action, or has another number of joints.
-        ValueError: for a split, subject, action, camera or lens that does not exist; the valid ones are listed.
+        ValueError: for a split, subject, action, camera or lens that is not there; the valid ones are listed.
     """
     choose("split", [split], tuple(SUBJECTS))
     subjects = subjects or SUBJECTS[split]

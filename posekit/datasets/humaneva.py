@@ -1,4 +1,4 @@
-"""HumanEva-I in VideoPose3D's files: 15 joints, 3 subjects, 3 colour cameras, 60 frames a second.
+"""HumanEva-I in VideoPose3D's files: 15 joints, 3 subjects, 3 colour cameras, 60 frames per second.
 
 Licensed data: get it from the dataset's site (https://humaneva.is.tue.mpg.de) and prepare it with VideoPose3D's
 scripts. Expected under the data root, in `humaneva/` or directly: the two files named below. Subjects are called
@@ -62,7 +62,7 @@ def load_humaneva(
     Raises:
         FileNotFoundError: with where it was looked for and how to get the data.
         DataFileError: if a file is not what it should be.
-        ValueError: for a split, subject, action, camera or lens that does not exist; the valid ones are listed.
+        ValueError: for a split, subject, action, camera or lens that is not there; the valid ones are listed.
     """
     choose("split", [split], tuple(SPLITS))
     choose("subject", subjects, SUBJECTS)
