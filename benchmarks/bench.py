@@ -68,16 +68,16 @@ def robust_triangulation() -> None:
 
 
 HUMANEVA_RUN = """
-import resource, time
+import time
 from posekit.datasets import load_dataset
 from posekit.experiments import Experiment, run
+from posekit.records import peak_memory_mb
 start = time.perf_counter()
 for split in ("train", "test"):
     load_dataset("humaneva", split)
 print(f"loading HumanEva-I, both splits: {time.perf_counter() - start:.2f} s (target: under 2 s)")
 run(Experiment().but(dataset="humaneva", width=1024, epochs=1))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(f"peak memory of a HumanEva-I run: {peak:.0f} MB (target: under 1000 MB)")
+print(f"peak memory of a HumanEva-I run: {peak_memory_mb()} MB (target: under 1000 MB)")
 """
 
 

@@ -264,8 +264,11 @@ def machine(device: str) -> dict[str, Any]:
 
 def peak_memory_mb() -> int:
     """The most memory this process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()  # Linux's ru_maxrss starts at the parent's peak
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10)
+    except (OSError, StopIteration):
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -1,6 +1,7 @@
 import json
 import math
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import reduce
@@ -275,3 +276,11 @@ def test_recorded_runs_are_found_from_anywhere_in_the_checkout(tmp_path):
 
 def test_a_table():
     assert table(["a", "b"], [["1", 2]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_peak_memory_is_this_process_own():
+    """On Linux getrusage would start a child at its parent's peak."""
+    child = "from posekit.records import peak_memory_mb; print(peak_memory_mb())"
+    parent = f"import subprocess, sys; held = b'x' * 900_000_000; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 50 < int(done.stdout) < 700

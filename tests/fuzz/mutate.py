@@ -1,4 +1,4 @@
-"""Mutations of files: of single bytes, and of the structure inside, with lengths and checksums put right again."""
+"""Mutations of files: of single bytes, and of the structure inside, with lengths and checksums corrected afterwards."""
 
 import io
 import json

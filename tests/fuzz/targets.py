@@ -160,7 +160,7 @@ def _checkpoints(folder: Path) -> list[tuple[str, bytes]]:
 
 
 def _mutated_checkpoint(data: bytes, random: np.random.Generator) -> bytes:
-    """Mostly damaged as a failing disk or a cut copy would; else the content changed, with its digest put right again."""
+    """Mostly damaged as a failing disk or a cut copy would; else the content changed, with its digest corrected afterwards."""
     kind = random.random()
     if kind < 0.6:
         return mutate.mutated_bytes(data, random)
