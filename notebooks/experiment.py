@@ -43,8 +43,8 @@ from posekit.training import Curve
 
 # %% tags=["parameters"]
 # the run
-method: str = "label_free"  # which row of the table [supervised, label_free, adaptation, sequence, temporal_convolution, triangulation]
-parametrisation: str = "sound"  # the preset of root, clamp and feedforward [sound, published]; not for triangulation
+method: str = "label_free"  # which row of the table [supervised, label_free, adaptation, sequence, temporal_convolution, scenes, triangulation]
+parametrisation: str = "sound"  # the preset of root, clamp and feedforward [sound, published]; not for scenes, triangulation
 seed: int = 0  # of initial weights, batch order, dropout and 2D noise
 
 # which poses, and who sees them
@@ -54,30 +54,49 @@ cameras: str = "all"  # that training sees, joined by "+"; adaptation adapts to 
 test_cameras: str = "all"  # that the test uses, joined by "+"
 stride: int = 1  # take every stride-th frame
 noise_px: float = 0.0  # standard deviation of added 2D noise, training and test
+measured_on: str = "test"  # the test set, or a quarter held out of the training clips, to choose settings on [test, validation]
 
-# what a lifter sees of a clip
+# what the lifter sees
+needs: str = "level"  # of the camera: nothing, intrinsics, or tilt and height as well [screen, rays, level]; only for scenes
 window: int = 27  # frames a sequence lifter sees; 0 for whole clips; only for sequence, temporal_convolution
 
 # what it learns from
-loss_terms: str = "own+cross+consistency"  # terms of the label-free loss; not for supervised, triangulation
-clamp: str = "preset"  # whether projected x / z and y / z are cut to -1..1 [preset, on, off]; not for supervised, triangulation
+teacher: str = "triangulation"  # whose poses fill the scenes [triangulation, labels]; only for scenes
+smooth_targets: float = 0.0  # frames over which triangulated poses are smoothed, for noisy 2D; 0 for none; only for scenes
+loss_terms: str = "own+cross+consistency"  # terms of the label-free loss; only for label_free, adaptation, sequence, temporal_convolution
+clamp: str = "preset"  # whether projected x / z and y / z are cut to -1..1 [preset, on, off]; only for label_free, adaptation, sequence, temporal_convolution
 triangulation: str = "dlt"  # which triangulation [dlt, midpoint, refined, robust]; only for triangulation
+
+# how scenes are put together
+place: str = "anywhere"  # where people stand, and which way they face [anywhere, recorded]; only for scenes
+mirror: float = 0.5  # share of mirror images; only for scenes
+arms: float = 0.25  # share of arms of another frame; only for scenes
+upper: float = 0.25  # share of upper bodies of another frame; only for scenes
+jitter: float = 0.25  # share of poses with jittered bone directions; only for scenes
+heads: float = 0.0  # share of heads below the thorax, as HumanEva-I's S3 has; only for scenes
+balance: float = 0.7  # how evenly people and actions are drawn, 0 to 1; only for scenes
+scene_cameras: str = "real"  # who sees the scenes [real, moved, drawn]; only for scenes
 
 # the lifter
 width: int = 256  # hidden units per layer; not for triangulation
 blocks: int = 2  # residual blocks, or encoder layers; not for temporal_convolution, triangulation
-norm: str = "batch"  # normalisation layers [batch, layer]; not for triangulation
-dropout: str = "0.0"  # probability, or "0.5->0.0" to switch it off half way; not for triangulation
-root: str = "preset"  # how the root's depth is read [preset, positive, free]; not for triangulation
+norm: str = "batch"  # normalisation layers [batch, layer]; not for scenes, triangulation
+dropout: str = "0.0"  # probability, or "0.5->0.0" to switch it off half way; not for scenes, triangulation
+root: str = "preset"  # how the root's depth is read [preset, positive, free]; not for scenes, triangulation
 positions: str = "sinusoid"  # how the transformer knows time [sinusoid, none]; only for sequence
 feedforward: int = 0  # hidden units of an encoder layer; 0 for the preset; only for sequence
+output: str = "preset"  # depths along the rays, where rays are known, or anywhere [preset, depths, free]; only for scenes
+mirrored: str = "preset"  # whether the test averages with the mirror image: where rays are known [preset, on, off]; only for scenes
 
 # how it is trained
 epochs: int = 30  # passes over the training set; not for triangulation
-batch_size: int = 128  # samples per step: moments, poses (supervised) or windows (sequences); not for triangulation
-learning_rate: float = 0.001  # of Adam; the peak with one_cycle; not for triangulation
+batch_size: int = 128  # samples per step: moments, poses, scenes or windows, by method; not for triangulation
+learning_rate: float = 0.001  # the peak with one_cycle; not for triangulation
+optimizer: str = "adam"  # see `training.fit` [adam, adamw]; not for triangulation
+average: float = 0.0  # decay of the moving average of the weights that is kept; 0 for none; not for triangulation
+precision: str = "float32"  # of the hidden layers in training [float32, bfloat16]; only for scenes
 schedule: str = "one_cycle"  # of the learning rate [constant, one_cycle]; not for triangulation
-switch: str = "both"  # what "->0.0" switches off: dropout, batch-norm statistics, or both [both, dropout, norm]; not for triangulation
+switch: str = "both"  # what "->0.0" switches off: dropout, batch-norm statistics, or both [both, dropout, norm]; not for scenes, triangulation
 
 # test-time adaptation
 adapt_epochs: int = 200  # passes of adaptation over the test set; only for adaptation

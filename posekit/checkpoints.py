@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from posekit.files import shown, write_atomically
 
-FORMAT = 2
+FORMAT = 3
 """To be raised when what `fit` keeps, or how it continues from it, changes."""
 HEADER = f"posekit checkpoint {FORMAT}\n".encode()
 

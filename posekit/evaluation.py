@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from posekit.metrics import METRICS, mean_of_present, report_mpjpe
 from posekit.random import seeded
+from posekit.samples import Views
 from posekit.sequences import MultiViewDataset
 
 Means = dict[str, float]
@@ -35,7 +37,12 @@ def lift(lifter: nn.Module, screen: Tensor, chunk: int = 4096) -> Tensor:
 
 
 def lift_dataset(lifter: nn.Module, dataset: MultiViewDataset) -> Float[Tensor, "F V J 3"]:
-    """Poses of all frames and views, each view on its own; a sequence lifter sees each frame's clip or window."""
+    """Poses of all frames and views, each view on its own; a sequence lifter sees each frame's clip or window.
+
+    A lifter that needs to know of the camera (`RayLifter`) is given each view's.
+    """
+    if hasattr(lifter, "needs"):
+        return _with_cameras(lifter, dataset.views())
     if not hasattr(lifter, "window"):
         return lift(lifter, dataset.screen())
     if lifter.window is None:
@@ -45,15 +52,28 @@ def lift_dataset(lifter: nn.Module, dataset: MultiViewDataset) -> Float[Tensor, 
     return _in_chunks(lifter, dataset.views().windows(frames).screen, chunk=256)
 
 
-@torch.no_grad()
 def _in_chunks(lifter: nn.Module, batch: Tensor, chunk: int) -> Tensor:
     device = next(lifter.parameters()).device
+    with _evaluating(lifter):
+        return torch.cat([lifter(part.to(device)).to(batch.device) for part in batch.split(chunk)])
+
+
+def _with_cameras(lifter: nn.Module, views: Views, chunk: int = 1024) -> Tensor:
+    device = next(lifter.parameters()).device
+    parts = (views[index].to(device) for index in torch.arange(len(views)).split(chunk))
+    with _evaluating(lifter):
+        return torch.cat([lifter(part.screen, part.cameras).to(views.screen.device) for part in parts])
+
+
+@contextmanager
+def _evaluating(lifter: nn.Module):
+    """In the block the lifter is in eval mode and keeps no gradients; its modules' modes are restored afterwards."""
     was_training = {module: module.training for module in lifter.modules()}
     lifter.eval()
-    poses = torch.cat([lifter(part.to(device)).to(batch.device) for part in batch.split(chunk)])
+    with torch.no_grad():
+        yield
     for module, training in was_training.items():
         module.training = training
-    return poses
 
 
 @torch.no_grad()

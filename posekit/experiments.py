@@ -12,15 +12,21 @@ from torch import Tensor, nn
 
 from posekit.datasets import load_dataset
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
-from posekit.losses import label_free_loss, middle_frame_loss, supervised_loss
+from posekit.losses import label_free_loss, middle_frame_loss, scene_loss, supervised_loss
 from posekit.parameters import SEQUENCE_METHODS
 from posekit.random import generator
+from posekit.ray_lifter import RayLifter
 from posekit.records import Record, code_version, machine, make_record
-from posekit.samples import LabelledPoses, Views
+from posekit.scenes import Mix, Scenes
 from posekit.sequences import MultiViewDataset
 from posekit.settings import PARAMETERS, Experiment
-from posekit.training import Curve, adapt, evaluate, evaluate_poses, fit
+from posekit.skeleton import Skeleton
+from posekit.teachers import triangulated
+from posekit.training import Curve, Samples, adapt, evaluate, evaluate_poses, fit
 from posekit.triangulation import refine, triangulate, triangulate_robustly
+
+STANDARD_SAMPLE = 20_000
+"""People of a scene that set the constants of a lifter's input."""
 
 
 def load_split(experiment: Experiment, split: str, data_root: str | Path | None = None) -> MultiViewDataset:
@@ -40,9 +46,26 @@ def load_split(experiment: Experiment, split: str, data_root: str | Path | None 
     return dataset if names == "all" else dataset.select_views(names.split("+"))
 
 
-def make_lifter(experiment: Experiment, joints: int, generator: torch.Generator) -> nn.Module:
+def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> tuple[MultiViewDataset, MultiViewDataset]:
+    """What an experiment trains on and what it is measured on.
+
+    Measured on "validation", both come from the training clips; see `MultiViewDataset.validation_split`.
+    """
+    if experiment.data.measured_on == "test":
+        return load_split(experiment, "train", data_root), load_split(experiment, "test", data_root)
+    seen_in_test = experiment.but(cameras=experiment.data.test_cameras)
+    train, test = (load_split(one, "train", data_root).validation_split() for one in (experiment, seen_in_test))
+    return train[0], test[1]
+
+
+def make_lifter(experiment: Experiment, skeleton: Skeleton, generator: torch.Generator) -> nn.Module:
     """The untrained lifter of an experiment, weights drawn from `generator`."""
-    network, window = experiment.network, experiment.input.window
+    network, window, joints = experiment.network, experiment.input.window, len(skeleton)
+    if experiment.method == "scenes":
+        options = dict(needs=experiment.input.needs, width=network.width, blocks=network.blocks, generator=generator)
+        on_rays = {"preset": None, "depths": True, "free": False}[network.output]
+        mirrored = {"preset": None, "on": True, "off": False}[network.mirrored]
+        return RayLifter(skeleton.name, on_rays=on_rays, mirrored=mirrored, **options)
     shared = dict(
         width=network.width,
         dropout=experiment.dropout_probability,
@@ -61,21 +84,41 @@ def make_lifter(experiment: Experiment, joints: int, generator: torch.Generator)
 
 def make_loss(experiment: Experiment) -> Callable:
     """The loss of an experiment, of a lifter and a batch."""
-    if experiment.method == "supervised":
-        return supervised_loss
+    if experiment.method in ("supervised", "scenes"):
+        return supervised_loss if experiment.method == "supervised" else scene_loss
     clamp = 1.0 if experiment.preset("clamp") == "on" else None
     loss = middle_frame_loss if experiment.sees_windows else label_free_loss
     return partial(loss, clamp=clamp, terms=tuple(experiment.teacher.loss_terms.split("+")))
 
 
-def make_samples(experiment: Experiment, train: MultiViewDataset) -> Views | LabelledPoses:
-    """What training sees: poses with labels, moments, moments with the frames around them, or whole clips."""
+def make_samples(experiment: Experiment, train: MultiViewDataset) -> Samples:
+    """What training sees: poses with labels, scenes, moments, moments with the frames around them, or whole clips."""
+    if experiment.method == "scenes":
+        return make_scenes(experiment, train)
     if experiment.method == "supervised":
         return train.labelled_poses()
     if experiment.method not in SEQUENCE_METHODS:
         return train.views()
     frames = train.surrounding_frames(experiment.input.window) if experiment.sees_windows else train.clip_frames()
     return train.views().windows(frames)
+
+
+def make_scenes(experiment: Experiment, train: MultiViewDataset) -> Scenes:
+    """Scenes of the teacher's poses; with a triangulating teacher no label is read."""
+    teacher, scene = experiment.teacher, experiment.scene
+    people = train if teacher.teacher == "labels" else triangulated(train, teacher.smooth_targets)
+    mix = Mix(
+        place=scene.place == "anywhere",
+        mirror=scene.mirror,
+        arms=scene.arms,
+        upper=scene.upper,
+        jitter=scene.jitter,
+        heads=scene.heads,
+        balance=scene.balance,
+        cameras=scene.scene_cameras,
+        noise_px=experiment.data.noise_px,
+    )
+    return Scenes(people, mix)
 
 
 def run(
@@ -104,7 +147,7 @@ def run(
     """
     start, code = time.perf_counter(), code_version()
     _check_device(device)
-    train, test = (load_split(experiment, split, data_root) for split in ("train", "test"))
+    train, test = load_splits(experiment, data_root)
     if experiment.method == "triangulation":
         lifter, curve = None, Curve()
         evaluation = evaluate_poses(_triangulated(experiment.teacher.triangulation, test), test)
@@ -141,15 +184,21 @@ def _trained(experiment: Experiment, train, device, models_dir, reuse, **how):
         if reuse and kept and kept.exists():
             return load_lifter(kept).to(device), Curve()
         draws = generator(experiment.seed)
-        lifter = make_lifter(experiment, len(train.skeleton), draws).to(device)
+        lifter = make_lifter(experiment, train.skeleton, draws).to(device)
+        samples = make_samples(experiment, train).to(device)
+        if experiment.method == "scenes":
+            lifter.standardise(samples.draw(STANDARD_SAMPLE, draws))
+            lifter.bfloat16 = experiment.training.precision == "bfloat16"
         curve = fit(
             lifter,
-            make_samples(experiment, train).to(device),
+            samples,
             make_loss(experiment),
             epochs=experiment.training.epochs,
             batch_size=experiment.training.batch_size,
             learning_rate=experiment.training.learning_rate,
             schedule=experiment.training.schedule,
+            optimizer=experiment.training.optimizer,
+            average=experiment.training.average,
             switch=experiment.training.switch if experiment.network.dropout.endswith("->0.0") else "none",
             generator=draws,
             checkpoint=kept and kept.with_suffix(".unfinished"),

@@ -16,7 +16,7 @@ from posekit.files import replacing, shown
 
 MAX_SETTING = 2**20
 MAX_LAYERS = 100
-"""Layers or blocks: each takes time to build, whether or not the file has weights for it."""
+"""Largest number of layers or blocks; each takes time to build, whether or not the file has weights for it."""
 
 
 def save_module(module: nn.Module, path: str | Path) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from posekit.lifter_files import load_module, save_module
 from posekit.random import seeded
-from posekit.skeleton import from_root_anchored
+from posekit.ray_lifter import RayLifter
+from posekit.skeleton import check_joints, from_root_anchored
 
 ROOTS = ("positive", "free")
 NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
@@ -131,12 +132,6 @@ def _summary(lifter: nn.Module) -> str:
     count = f"{weights / 1e6:.1f} M" if weights >= 1e5 else f"{weights / 1e3:.1f} k"
     sizes = f"{settings['joints']} joints, width {settings['width']}, {window}{count} weights"
     return f"{type(lifter).__name__}({sizes})"
-
-
-def check_joints(screen: Tensor, joints: int) -> None:
-    """Raise a ValueError unless the poses have as many joints as the lifter takes."""
-    if screen.shape[-2] != joints:
-        raise ValueError(f"this lifter takes poses of {joints} joints, got {screen.shape[-2]}: another skeleton?")
 
 
 def fill_missing(screen: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch J 2"]:
@@ -344,4 +339,4 @@ def load_lifter(path: str | Path) -> nn.Module:
         FileNotFoundError: if there is no such file.
         ValueError: naming the file, if it holds no lifter, or settings or weights that no lifter has.
     """
-    return load_module(path, {kind.__name__: kind for kind in (FrameLifter, SequenceLifter, TemporalConvLifter)})
+    return load_module(path, {kind.__name__: kind for kind in (FrameLifter, SequenceLifter, TemporalConvLifter, RayLifter)})

@@ -13,6 +13,7 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.metrics import report_mpjpe
 from posekit.samples import LabelledPoses, Views
+from posekit.scenes import Scene
 from posekit.skeleton import to_root_anchored
 
 
@@ -143,8 +144,19 @@ def supervised_loss(lifter, batch: LabelledPoses) -> Float[Tensor, ""]:
     with nothing to compare has loss 0. A prediction that is NaN where it should not be makes the loss NaN.
     """
     lifted = batch.screen.isfinite().all(-1).any(-1, keepdim=True)
-    present = ~to_root_anchored(batch.poses_camera).isnan().any(-1) & lifted  # (*batch, J)
-    distances = report_mpjpe.per_joint(lifter(batch.screen), batch.poses_camera).where(present, 0)
+    return _mean_error(lifter(batch.screen), batch.poses_camera, lifted)
+
+
+def scene_loss(lifter, batch: Scene) -> Float[Tensor, ""]:
+    """`supervised_loss` for people put into a scene, whose poses are known as those they were made of: labels or not."""
+    poses, lifted = lifter.lift_scene(batch)
+    return _mean_error(poses, batch.poses_camera(), lifted)
+
+
+def _mean_error(predicted: Tensor, true: Tensor, lifted: Tensor) -> Tensor:
+    """`report_mpjpe` in the mean over poses; joints without a label, and those of poses that were not lifted, masked."""
+    present = ~to_root_anchored(true).isnan().any(-1) & lifted  # (*batch, J)
+    distances = report_mpjpe.per_joint(predicted, true).where(present, 0)
     count = present.sum(-1)
     errors = distances.sum(-1) / count.clamp(min=1)
     return errors.sum() / (count > 0).sum().clamp(min=1)

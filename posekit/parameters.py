@@ -7,11 +7,12 @@ import math
 from dataclasses import Field, field, fields
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-Method = Literal["supervised", "label_free", "adaptation", "sequence", "temporal_convolution", "triangulation"]
+Method = Literal["supervised", "label_free", "adaptation", "sequence", "temporal_convolution", "scenes", "triangulation"]
 METHODS: tuple[str, ...] = get_args(Method)
 SEQUENCE_METHODS = ("sequence", "temporal_convolution")
 LABEL_FREE_METHODS = ("label_free", "adaptation", *SEQUENCE_METHODS)
-LEARNT_METHODS = ("supervised", *LABEL_FREE_METHODS)
+REPORT_METHODS = ("supervised", *LABEL_FREE_METHODS)
+LEARNT_METHODS = (*REPORT_METHODS, "scenes")
 
 
 def parameter(default, note: str, methods: tuple[str, ...] = METHODS, can_be_0: bool = False, most: float | int = math.inf):
@@ -40,7 +41,7 @@ class Parameter(NamedTuple):
 
     @property
     def description(self) -> str:
-        """Its meaning in one line: the note, the choices, and the methods it counts for if not for all."""
+        """Its meaning in one line, made of the note, the choices, and the methods it counts for if not for all."""
         words = self.note + (f" [{', '.join(self.choices)}]" if self.choices else "")
         return words if self.methods == METHODS else f"{words}; {_methods_in_words(self.methods)}"
 

@@ -39,6 +39,10 @@ class Views:
         """Index the leading axes."""
         return Views(self.screen[index], self.confidence[index], self.cameras[index])
 
+    def batch(self, index: Int[Tensor, " N"], progress: float) -> "Views":
+        """What a training step sees; `progress`, the share of the run that is done, makes no difference here."""
+        return self[index]
+
     def windows(self, frames: Int[Tensor, "*batch T"]) -> "Views":
         """Windows of frames as samples, leading axes (*batch, T); frame -1 is padding: NaN, confidence 0."""
         present, index = frames >= 0, frames.clamp(min=0)
@@ -73,6 +77,10 @@ class LabelledPoses:
     def __getitem__(self, index) -> "LabelledPoses":
         """Index the leading axes."""
         return LabelledPoses(self.screen[index], self.poses_camera[index])
+
+    def batch(self, index: Int[Tensor, " N"], progress: float) -> "LabelledPoses":
+        """What a training step sees; `progress`, the share of the run that is done, makes no difference here."""
+        return self[index]
 
     def to(self, *args, **kwargs) -> "LabelledPoses":
         """Move or cast, as `Tensor.to` does."""

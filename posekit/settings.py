@@ -19,6 +19,7 @@ from posekit.losses import TERMS
 from posekit.parameters import (
     LABEL_FREE_METHODS,
     LEARNT_METHODS,
+    REPORT_METHODS,
     SEQUENCE_METHODS,
     Group,
     Method,
@@ -49,12 +50,18 @@ class Data(Group):
     test_cameras: str = parameter("all", 'that the test uses, joined by "+"')
     stride: int = parameter(1, "take every stride-th frame")
     noise_px: float = parameter(0.0, "standard deviation of added 2D noise, training and test", can_be_0=True)
+    measured_on: Literal["test", "validation"] = parameter(
+        "test", "the test set, or a quarter held out of the training clips, to choose settings on"
+    )
 
 
 @dataclass(frozen=True)
 class Input(Group):
-    """What a lifter sees of a clip."""
+    """What a lifter sees."""
 
+    needs: Literal["screen", "rays", "level"] = parameter(
+        "level", "of the camera: nothing, intrinsics, or tilt and height as well", ("scenes",)
+    )
     window: int = parameter(
         27, "frames a sequence lifter sees; 0 for whole clips", SEQUENCE_METHODS, can_be_0=True, most=10_001
     )
@@ -64,11 +71,29 @@ class Input(Group):
 class Teacher(Group):
     """What a run learns from, or, without learning, how it finds the poses."""
 
+    teacher: Literal["triangulation", "labels"] = parameter("triangulation", "whose poses fill the scenes", ("scenes",))
+    smooth_targets: float = parameter(
+        0.0, "frames over which triangulated poses are smoothed, for noisy 2D; 0 for none", ("scenes",), can_be_0=True
+    )
     loss_terms: str = parameter("+".join(TERMS), "terms of the label-free loss", LABEL_FREE_METHODS)
     clamp: Literal["preset", "on", "off"] = parameter(
         "preset", "whether projected x / z and y / z are cut to -1..1", LABEL_FREE_METHODS
     )
     triangulation: Literal["dlt", "midpoint", "refined", "robust"] = parameter("dlt", "which triangulation", ("triangulation",))
+
+
+@dataclass(frozen=True)
+class Scene(Group):
+    """How scenes are put together from poses; see `scenes.Mix`."""
+
+    place: Literal["anywhere", "recorded"] = parameter("anywhere", "where people stand, and which way they face", ("scenes",))
+    mirror: float = parameter(0.5, "share of mirror images", ("scenes",), can_be_0=True, most=1)
+    arms: float = parameter(0.25, "share of arms of another frame", ("scenes",), can_be_0=True, most=1)
+    upper: float = parameter(0.25, "share of upper bodies of another frame", ("scenes",), can_be_0=True, most=1)
+    jitter: float = parameter(0.25, "share of poses with jittered bone directions", ("scenes",), can_be_0=True, most=1)
+    heads: float = parameter(0.0, "share of heads below the thorax, as HumanEva-I's S3 has", ("scenes",), can_be_0=True, most=1)
+    balance: float = parameter(0.7, "how evenly people and actions are drawn, 0 to 1", ("scenes",), can_be_0=True, most=1)
+    scene_cameras: Literal["real", "moved", "drawn"] = parameter("real", "who sees the scenes", ("scenes",))
 
 
 @dataclass(frozen=True)
@@ -79,11 +104,17 @@ class Network(Group):
     blocks: int = parameter(
         2, "residual blocks, or encoder layers", tuple(m for m in LEARNT_METHODS if m != "temporal_convolution")
     )
-    norm: Literal["batch", "layer"] = parameter("batch", "normalisation layers", LEARNT_METHODS)
-    dropout: str = parameter("0.0", 'probability, or "0.5->0.0" to switch it off half way', LEARNT_METHODS)
-    root: Literal["preset", "positive", "free"] = parameter("preset", "how the root's depth is read", LEARNT_METHODS)
+    norm: Literal["batch", "layer"] = parameter("batch", "normalisation layers", REPORT_METHODS)
+    dropout: str = parameter("0.0", 'probability, or "0.5->0.0" to switch it off half way', REPORT_METHODS)
+    root: Literal["preset", "positive", "free"] = parameter("preset", "how the root's depth is read", REPORT_METHODS)
     positions: Literal["sinusoid", "none"] = parameter("sinusoid", "how the transformer knows time", ("sequence",))
     feedforward: int = parameter(0, "hidden units of an encoder layer; 0 for the preset", ("sequence",), can_be_0=True)
+    output: Literal["preset", "depths", "free"] = parameter(
+        "preset", "depths along the rays, where rays are known, or anywhere", ("scenes",)
+    )
+    mirrored: Literal["preset", "on", "off"] = parameter(
+        "preset", "whether the test averages with the mirror image: where rays are known", ("scenes",)
+    )
 
 
 @dataclass(frozen=True)
@@ -91,11 +122,16 @@ class Training(Group):
     """How it is trained."""
 
     epochs: int = parameter(30, "passes over the training set", LEARNT_METHODS)
-    batch_size: int = parameter(128, "samples per step: moments, poses (supervised) or windows (sequences)", LEARNT_METHODS)
-    learning_rate: float = parameter(1e-3, "of Adam; the peak with one_cycle", LEARNT_METHODS)
+    batch_size: int = parameter(128, "samples per step: moments, poses, scenes or windows, by method", LEARNT_METHODS)
+    learning_rate: float = parameter(1e-3, "the peak with one_cycle", LEARNT_METHODS)
+    optimizer: Literal["adam", "adamw"] = parameter("adam", "see `training.fit`", LEARNT_METHODS)
+    average: float = parameter(
+        0.0, "decay of the moving average of the weights that is kept; 0 for none", LEARNT_METHODS, can_be_0=True, most=1
+    )
+    precision: Literal["float32", "bfloat16"] = parameter("float32", "of the hidden layers in training", ("scenes",))
     schedule: Literal["constant", "one_cycle"] = parameter("one_cycle", "of the learning rate", LEARNT_METHODS)
     switch: Literal["both", "dropout", "norm"] = parameter(
-        "both", 'what "->0.0" switches off: dropout, batch-norm statistics, or both', LEARNT_METHODS
+        "both", 'what "->0.0" switches off: dropout, batch-norm statistics, or both', REPORT_METHODS
     )
 
 
@@ -142,12 +178,13 @@ class Experiment(Group):
     parametrisation: Literal["sound", "published"] = parameter(
         "sound",
         "the preset of root, clamp and feedforward",
-        LEARNT_METHODS,
+        REPORT_METHODS,
     )
     seed: int = parameter(0, "of initial weights, batch order, dropout and 2D noise", can_be_0=True, most=2**62)
     data: Data = Data()
     input: Input = Input()
     teacher: Teacher = Teacher()
+    scene: Scene = Scene()
     network: Network = Network()
     training: Training = Training()
     adaptation: Adaptation = Adaptation()
@@ -294,8 +331,9 @@ def parameters_cell() -> str:
 TITLES = {
     "experiment": "the run",
     "data": "which poses, and who sees them",
-    "input": "what a lifter sees of a clip",
+    "input": "what the lifter sees",
     "teacher": "what it learns from",
+    "scene": "how scenes are put together",
     "network": "the lifter",
     "training": "how it is trained",
     "adaptation": "test-time adaptation",

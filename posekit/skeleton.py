@@ -132,6 +132,12 @@ def _at_root(root: Tensor, poses: Tensor) -> Tensor:
     return root * is_root
 
 
+def check_joints(screen: Tensor, joints: int) -> None:
+    """Raise a ValueError unless the poses have as many joints as the lifter takes."""
+    if screen.shape[-2] != joints:
+        raise ValueError(f"this lifter takes poses of {joints} joints, got {screen.shape[-2]}: another skeleton?")
+
+
 HUMANEVA_15 = Skeleton(
     name="humaneva15",
     joints=(

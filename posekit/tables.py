@@ -55,7 +55,7 @@ class Row:
 
     @property
     def key(self) -> str:
-        """What `recorded` calls it: "<dataset>/<name>"."""
+        """What `recorded` calls it, "<dataset>/<name>"."""
         return f"{self.experiments[0].data.dataset}/{self.name}"
 
     def printed_mm(self, start: str | Path = ".") -> float | None:

@@ -1,4 +1,4 @@
-"""Training: one loop for every method. All samples live on the device; a batch is an index."""
+"""Training: one loop for every method. Samples give a batch for an index, or draw as many as it has entries."""
 
 import copy
 import math
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from posekit.checkpoints import Checkpoint
@@ -24,12 +25,14 @@ from posekit.evaluation import (  # noqa: F401  they can be imported from here a
 )
 from posekit.random import seeded
 from posekit.samples import LabelledPoses, Views
+from posekit.scenes import Scenes
 from posekit.sequences import MultiViewDataset
 
 SWITCHES = ("none", "both", "dropout", "norm")
 SCHEDULES = ("constant", "one_cycle")
+OPTIMIZERS = ("adam", "adamw")
 
-Samples = Views | LabelledPoses
+Samples = Views | LabelledPoses | Scenes
 Loss = Callable[[nn.Module, Samples], Tensor]
 
 
@@ -69,6 +72,8 @@ def fit(
     batch_size: int = 128,
     learning_rate: float = 3e-4,
     schedule: str = "constant",
+    optimizer: str = "adam",
+    average: float = 0.0,
     switch: str = "none",
     switch_after: int | None = None,
     generator: torch.Generator,
@@ -78,16 +83,21 @@ def fit(
     test_every: int = 1,
     checkpoint: str | Path | None = None,
 ) -> Curve:
-    """Train a lifter in place with Adam.
+    """Train a lifter in place.
 
     Args:
         lifter: on the device the samples are on.
-        samples: the whole training set; `losses.label_free_loss` takes `Views`, `losses.supervised_loss` poses.
+        samples: the whole training set; `losses.label_free_loss` takes `Views`, `losses.supervised_loss` poses, and
+            `losses.scene_loss` `Scenes`, which draw new people at every step.
         loss: of the lifter and a batch of samples.
         epochs: passes over the samples, each in a new random order.
         batch_size: samples per step. A last batch of one is left out: batch norm cannot train on it.
-        learning_rate: Adam's; with "one_cycle" the peak.
+        learning_rate: with "one_cycle" the peak.
         schedule: "constant", or "one_cycle" (Smith and Topin 2019).
+        optimizer: "adam"; or "adamw", which has weight decay 0.01 and momenta (0.9, 0.98), clips a step's gradient to
+            norm 1, and warms up for a tenth of a "one_cycle" rather than three tenths.
+        average: decay of an exponential moving average of the weights over the second half of the epochs, which is
+            what is measured there and kept; 0 for none.
         switch: what the later epochs train without: "none", "dropout", "norm" (batch-norm statistics frozen), "both"
             (the lifter in eval mode: the report's "0.5 -> 0.0").
         switch_after: number of epochs before the switch; default half of them and one more, as published.
@@ -117,10 +127,11 @@ def fit(
     >>> curve.epoch, curve.loss[2] < curve.loss[0]
     ([1, 2, 3], True)
     """
-    _check_options(schedule, switch, patience, samples, validation)
+    _check_options(schedule, optimizer, switch, patience, samples, validation)
     switch_after = epochs // 2 + 1 if switch_after is None else switch_after
     settings = dict(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, schedule=schedule, switch=switch)
     settings |= dict(switch_after=switch_after, patience=patience, test_every=test_every, loss=loss, generator=generator)
+    settings |= dict(optimizer=optimizer, average=average)
     settings |= dict(
         lifter=getattr(lifter, "settings", str(lifter)),
         initial_weights=lifter,
@@ -129,10 +140,10 @@ def fit(
         test=test,
     )
     file = Checkpoint(checkpoint, settings)
-    optimizer = torch.optim.Adam(lifter.parameters(), lr=learning_rate)
     steps = epochs * len(_batches(torch.arange(len(samples)), batch_size))
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps) if schedule == "one_cycle" else None
-    run = _Run(lifter, loss, optimizer, scheduler)
+    run = _Run(lifter, loss, *_optimizer(optimizer, lifter, learning_rate, schedule, steps), clip=optimizer == "adamw")
+    if average:
+        run.averaged = AveragedModel(lifter, multi_avg_fn=get_ema_multi_avg_fn(average))
     with seeded(generator):
         file.load(run.restore, next(lifter.parameters()).device)
         curve, start = run.curve, len(run.curve.epoch)
@@ -140,21 +151,22 @@ def fit(
             if patience is not None and epoch - curve.best_epoch() >= patience:
                 break
             set_mode(lifter, switch if epoch >= switch_after else "none")
-            value, held_out = run.train_epoch(samples, batch_size), None
+            if run.averaged is not None:
+                run.averages = epoch >= epochs // 2  # the first half would only be forgotten
+            value, held_out = run.train_epoch(samples, batch_size, epoch / epochs, 1 / epochs), None
             _check_loss("loss", value, epoch + 1)
             _check_weights(lifter, epoch + 1)
             if validation is not None:
-                held_out = mean_loss(lifter, validation, loss, batch_size)
+                held_out = mean_loss(run.best_guess(), validation, loss, batch_size)
                 _check_loss("validation loss", held_out, epoch + 1)
             measured = test is not None and ((epoch + 1) % test_every == 0 or epoch + 1 == epochs)
-            curve.add(epoch + 1, value, report_mpjpe_mm(lifter, test) if measured else None, held_out)
+            curve.add(epoch + 1, value, report_mpjpe_mm(run.best_guess(), test) if measured else None, held_out)
             if curve.best_epoch() == epoch + 1:
-                run.best = copy.deepcopy(lifter.state_dict())
+                run.best = copy.deepcopy(run.best_guess().state_dict())
             bar.set_postfix(loss=curve.loss[-1], mm=curve.report_mpjpe_mm[-1])
             file.save(run.state())
     file.forget()
-    if run.best is not None:
-        lifter.load_state_dict(run.best)
+    lifter.load_state_dict(run.best if run.best is not None else run.best_guess().state_dict())
     lifter.eval()
     return curve
 
@@ -219,19 +231,33 @@ class _Run:
     loss: Loss
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    clip: bool = False
+    averaged: AveragedModel | None = None
+    averages: bool = False
     curve: Curve = field(default_factory=Curve)
     best: dict[str, Tensor] | None = None
 
-    def train_epoch(self, samples: Samples, batch_size: int) -> float:
-        """One pass in a new random order; returns the mean of the batches' losses."""
-        order = torch.randperm(len(samples)).to(samples.screen.device)
+    def best_guess(self) -> nn.Module:
+        """The lifter, or once weights are averaged, the one that has the averages."""
+        return self.averaged.module if self.averages else self.lifter
+
+    def train_epoch(self, samples: Samples, batch_size: int, done: float, share: float) -> float:
+        """One pass in a new random order; returns the mean of the batches' losses.
+
+        `done` is the share of the run that lies behind, `share` that of this epoch.
+        """
+        order = torch.randperm(len(samples)).to(next(self.lifter.parameters()).device)
         total = torch.zeros((), device=order.device)
         batches = _batches(order, batch_size)
-        for index in batches:
-            value = self.loss(self.lifter, samples[index])
+        for step, index in enumerate(batches):
+            value = self.loss(self.lifter, samples.batch(index, done + share * step / len(batches)))
             self.optimizer.zero_grad()
             value.backward()
+            if self.clip:
+                nn.utils.clip_grad_norm_(self.lifter.parameters(), 1.0)
             self.optimizer.step()
+            if self.averages:
+                self.averaged.update_parameters(self.lifter)
             if self.scheduler:
                 self.scheduler.step()
             total += value.detach()
@@ -242,6 +268,7 @@ class _Run:
             lifter=self.lifter.state_dict(),
             optimizer=self.optimizer.state_dict(),
             scheduler=self.scheduler.state_dict() if self.scheduler else None,
+            averaged=self.averaged.state_dict() if self.averaged else None,
             curve=asdict(self.curve),
             best=self.best,
             random=torch.get_rng_state(),
@@ -254,14 +281,36 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler:
             self.scheduler.load_state_dict(state["scheduler"])
+        if self.averaged:
+            self.averaged.load_state_dict(state["averaged"])
+            self.averages = bool(self.averaged.n_averaged)
         self.curve = Curve(**state["curve"])
         self.best = state["best"]
         torch.set_rng_state(state["random"].cpu())
 
 
-def _check_options(schedule: str, switch: str, patience: int | None, samples: Samples, validation: Samples | None) -> None:
-    if schedule not in SCHEDULES or switch not in SWITCHES:
-        raise ValueError(f"schedule must be one of {SCHEDULES}, switch one of {SWITCHES}, got {schedule!r}, {switch!r}")
+def _optimizer(name: str, lifter: nn.Module, learning_rate: float, schedule: str, steps: int):
+    """The optimiser and its schedule, None where the learning rate is constant."""
+    if name == "adamw":
+        optimizer = torch.optim.AdamW(lifter.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        options = dict(pct_start=0.1, cycle_momentum=False)
+    else:
+        optimizer, options = torch.optim.Adam(lifter.parameters(), lr=learning_rate), {}
+    if schedule == "constant":
+        return optimizer, None
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, **options)
+
+
+def _check_options(
+    schedule: str, optimizer: str, switch: str, patience: int | None, samples: Samples, validation: Samples | None
+) -> None:
+    for name, value, choices in (
+        ("schedule", schedule, SCHEDULES),
+        ("optimizer", optimizer, OPTIMIZERS),
+        ("switch", switch, SWITCHES),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {choices}, got {value!r}")
     if len(samples) == 0 or (validation is not None and len(validation) == 0):
         raise ValueError("there are no samples to train on, or none to validate with")
     if patience is not None and (patience < 1 or validation is None):

@@ -1,9 +1,11 @@
 import re
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
+from posekit import experiments
 from posekit.experiments import run
 from posekit.settings import Experiment
 
@@ -56,6 +58,11 @@ def test_the_same_experiment_gives_the_same_numbers(record):
         dict(loss_terms="cross", lens="human36m"),
         dict(parametrisation="published", lens="human36m", dropout="0.5->0.0"),
         dict(norm="layer", schedule="constant"),
+        dict(optimizer="adamw", average=0.9),
+        dict(method="scenes", needs="screen", scene_cameras="drawn", noise_px=3.0, smooth_targets=2.0),
+        dict(method="scenes", needs="rays", teacher="labels", place="recorded", mirror=0, arms=0, upper=0, jitter=0),
+        dict(method="scenes", optimizer="adamw", average=0.9, precision="bfloat16", output="free", mirrored="off"),
+        dict(measured_on="validation"),
     ],
     ids=str,
 )
@@ -93,9 +100,37 @@ def test_a_device_that_is_not_there_is_named():
         run(TINY, device="warp")
 
 
+def test_scenes_of_triangulated_poses_touch_no_label(monkeypatch):
+    experiment = TINY.but(method="scenes", epochs=1)
+    sighted = run(experiment)[1]
+    load = experiments.load_splits
+
+    def blindfolded(experiment, data_root):
+        train, test = load(experiment, data_root)
+        return replace(train, poses_world=torch.full_like(train.poses_world, torch.nan)), test
+
+    monkeypatch.setattr(experiments, "load_splits", blindfolded)
+    blind = run(experiment)[1]
+    assert all(torch.equal(a, b) for a, b in zip(sighted.state_dict().values(), blind.state_dict().values()))
+    with pytest.raises(ValueError, match="scenes need poses with a root"):
+        run(experiment.but(teacher="labels"))
+
+
+def test_validation_keeps_away_from_the_test_set_and_from_what_it_trains_on():
+    train, held = experiments.load_splits(TINY.but(measured_on="validation", cameras="C1+C2", test_cameras="C3"))
+    whole, test = experiments.load_splits(TINY)
+    assert (train.view_names, held.view_names) == (("C1", "C2"), ("C3",))
+    poses = {name: set(map(tuple, data.poses_world[:, 3].tolist())) for name, data in dict(train=train, held=held).items()}
+    assert not poses["train"] & poses["held"]
+    assert poses["train"] | poses["held"] < set(map(tuple, whole.poses_world[:, 3].tolist()))
+    assert not poses["held"] & set(map(tuple, test.poses_world[:, 3].tolist()))
+
+
 def test_one_camera_cannot_train_without_labels():
     with pytest.raises(ValueError, match="at least two views"):
         run(TINY.but(cameras="C1"))
+    with pytest.raises(ValueError, match="triangulated targets need at least two views"):
+        run(TINY.but(method="scenes", cameras="C1"))
 
 
 def test_two_adaptations_side_by_side_share_one_source_model(tmp_path):

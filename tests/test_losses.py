@@ -3,8 +3,10 @@ import torch
 from looped_loss import looped_multiview_loss
 
 from posekit.datasets import load_dataset
-from posekit.losses import MultiviewLoss, label_free_loss, multiview_loss, reprojections, supervised_loss
+from posekit.losses import MultiviewLoss, label_free_loss, multiview_loss, reprojections, scene_loss, supervised_loss
+from posekit.metrics import report_mpjpe
 from posekit.samples import LabelledPoses, Views
+from posekit.scenes import Scenes
 
 
 @pytest.fixture
@@ -159,3 +161,23 @@ def test_a_supervised_lifter_that_breaks_is_not_hidden(sample):
     broken = poses.clone()
     broken[0, 4] = torch.nan
     assert supervised_loss(lambda _: broken, LabelledPoses(views, poses)).isnan()
+
+
+def test_the_loss_of_a_scene_is_the_metric_and_masks_missing_joints(source):
+    people = load_dataset("synthetic", "train", subjects=("S2",), actions=("Box",))
+    scene = Scenes(people).draw(6, source)
+    guess = torch.randn(6, 15, 3, generator=source).requires_grad_()
+
+    class Lifter:
+        def lift_scene(self, scene):
+            return guess, seen
+
+    seen = torch.ones(6, 1, dtype=torch.bool)
+    torch.testing.assert_close(scene_loss(Lifter(), scene), report_mpjpe(guess, scene.poses_camera()).mean())
+    scene.poses_world[2, 5], scene.poses_world[4, 0], seen[1] = torch.nan, torch.nan, False
+    scene_loss(Lifter(), scene).backward()
+    assert guess.grad.isfinite().all()
+    assert not guess.grad[2, 5].any()
+    assert not guess.grad[4].any()
+    assert not guess.grad[1].any()
+    assert guess.grad[0].any()

@@ -11,8 +11,10 @@ import pytest
 
 import posekit
 from posekit.datasets import DATASETS
+from posekit.inputs import KINDS
 from posekit.lifters import NORMS, ROOTS
 from posekit.parameters import METHODS, parameters_of
+from posekit.scenes import CAMERA_CHOICES
 from posekit.settings import (
     PARAMETERS,
     PRESETS,
@@ -22,7 +24,7 @@ from posekit.settings import (
     notebook_parameters,
     parameters_cell,
 )
-from posekit.training import SCHEDULES, SWITCHES
+from posekit.training import OPTIMIZERS, SCHEDULES, SWITCHES
 
 ROOT = Path(__file__).parent.parent
 REFUSED = [
@@ -51,6 +53,9 @@ REFUSED = [
     (dict(method="triangulation", width=64), "width does not count for method 'triangulation'"),
     (dict(window=9), "window does not count for method 'label_free', only for sequence, temporal_convolution"),
     (dict(adapt_epochs=3), "adapt_epochs does not count for method 'label_free'"),
+    (dict(needs="rays"), "needs does not count for method 'label_free', only for scenes"),
+    (dict(method="scenes", norm="layer"), "norm does not count for method 'scenes'"),
+    (dict(method="scenes", mirror=1.5), "mirror must be .* at most 1"),
     (dict(method="supervised", clamp="on"), "clamp does not count for method 'supervised'"),
     (dict(method="temporal_convolution", blocks=3), "blocks does not count for method 'temporal_convolution'"),
 ]
@@ -98,6 +103,9 @@ def test_choices_are_those_of_the_modules_that_act_on_them():
     assert choices["norm"] == tuple(NORMS)
     assert set(choices["schedule"]) == set(SCHEDULES)
     assert set(choices["switch"]) == set(SWITCHES) - {"none"}
+    assert set(choices["optimizer"]) == set(OPTIMIZERS)
+    assert choices["needs"] == KINDS
+    assert choices["scene_cameras"] == CAMERA_CHOICES
     assert set(choices["root"]) == {"preset", *ROOTS}
 
 

@@ -21,7 +21,7 @@ DATASETS: dict[str, Callable[..., MultiViewDataset]] = {
     "humaneva": load_humaneva,
     "human36m": load_human36m,
 }
-"""All datasets by name: functions of a split, a folder of files, and options of their own."""
+"""All datasets by name; each is a function of a split, a folder of files, and options of its own."""
 
 
 @renamed(root="data_root")

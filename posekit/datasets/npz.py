@@ -17,9 +17,9 @@ from posekit.datasets.pickled import plain_array, read_pickled
 MAX_BYTES = 2**30
 """Largest uncompressed size read. VideoPose3D's files of all of Human3.6M have a quarter of it."""
 SMALL_BYTES, MAX_RATIO = 64 * 2**20, 16
-"""A file may unpack to SMALL_BYTES and MAX_RATIO times its own size: poses shrink to a quarter at best."""
+"""A file may unpack to SMALL_BYTES and MAX_RATIO times its own size; poses shrink to a quarter at best."""
 MAX_MESSAGE = 400
-"""Characters of an error: what a file says is quoted in it, and may be long or meant for a terminal."""
+"""Characters of an error, which quotes what a file says; that may be long or meant for a terminal."""
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER = re.compile(
