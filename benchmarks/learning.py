@@ -55,7 +55,7 @@ def _humaneva_course():
     epoch = next(epoch for epoch, error in errors if error is not None and error <= target)
     samples, size = make_samples(experiment, train), experiment.training.batch_size
     complete = samples.screen.isfinite().flatten(1).all(-1).nonzero()[:size, 0]  # the loop knows no missing joints
-    lifter = make_lifter(experiment, len(train.skeleton), generator(0))
+    lifter = make_lifter(experiment, train.skeleton, generator(0))
     return f"{target:.2f} mm on HumanEva-I", epoch * math.ceil(len(samples) / size), lifter, samples[complete]
 
 
