@@ -30,8 +30,8 @@ lint: $(INSTALLED) ## style and formatting only
 unit: $(INSTALLED) ## the quick tests only: no notebooks, no book, no browser
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
-fuzz: $(INSTALLED) ## read 100,000 damaged files of every kind (make fuzz CASES=1000 for fewer)
-	$(BIN)/python tests/fuzz/run.py --cases $(or $(CASES),100000) --seed $(or $(SEED),0)
+fuzz: $(INSTALLED) ## read 100,000 damaged files (fewer: CASES=1000; some kinds: TARGETS="npz record"; keep figures: FIGURES=book/fuzz.json)
+	$(BIN)/python tests/fuzz/run.py $(TARGETS) --cases $(or $(CASES),100000) --seed $(or $(SEED),0) $(if $(FIGURES),--figures $(FIGURES))
 
 bench: $(INSTALLED) ## speed and memory, as ratios measured in one run
 	$(BIN)/python benchmarks/bench.py

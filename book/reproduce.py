@@ -24,7 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from posekit.records import load_record, write_atomically
+from posekit.files import write_atomically
+from posekit.records import load_record
 from posekit.settings import Experiment
 from posekit.tables import read_list
 

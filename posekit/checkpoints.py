@@ -2,9 +2,7 @@
 
 import hashlib
 import io
-import os
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -13,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from posekit.files import shown, write_atomically
 
 FORMAT = 3
 """To be raised when what `fit` keeps, or how it continues from it, changes."""
@@ -47,8 +47,11 @@ class Checkpoint:
         digest, content = data[len(HEADER) :][:32], data[len(HEADER) + 32 :]
         if hashlib.sha256(content).digest() != digest:
             raise ValueError(f"{self.path} is cut short or damaged; {remedy}")
-        content = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
-        settings = content["settings"]
+        try:
+            content = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
+            settings, state = dict(content["settings"]), dict(content["state"])
+        except Exception as error:  # of any kind: the digest is right, so no such file comes from `save`
+            raise ValueError(f"{self.path} holds no run ({shown(error)}); {remedy}") from error
         if settings != self.settings:
             differ = [name for name in settings | self.settings if settings.get(name) != self.settings.get(name)]
             theirs, ours = ({name: of.get(name) for name in differ} for of in (settings, self.settings))
@@ -56,7 +59,12 @@ class Checkpoint:
                 f"{self.path} is of another run: it has {theirs}, this one has {ours}; "
                 f"give this run another file, or continue that one with its settings, or {remedy}"
             )
-        restore(content["state"])
+        if not _is_finite(state):
+            raise ValueError(f"{self.path} holds numbers that are not finite; {remedy}")
+        try:
+            restore(state)
+        except Exception as error:  # likewise
+            raise ValueError(f"{self.path} holds a state that does not fit this run ({shown(error)}); {remedy}") from error
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state atomically, under a temporary name that no other run has."""
@@ -64,18 +72,21 @@ class Checkpoint:
             return
         content = io.BytesIO()
         torch.save(dict(settings=self.settings, state=state), content)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}.part")
-        try:
-            unfinished.write_bytes(HEADER + hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
-            os.replace(unfinished, self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_atomically(self.path, HEADER + hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
 
     def forget(self) -> None:
         """Remove the file: the run is complete."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _is_finite(state: Any) -> bool:
+    """Whether all tensors in nested dictionaries and lists are finite."""
+    if isinstance(state, Mapping):
+        state = list(state.values())
+    if isinstance(state, list | tuple):
+        return all(map(_is_finite, state))
+    return not isinstance(state, Tensor) or bool(state.isfinite().all())
 
 
 def fingerprint(value: Any) -> Any:

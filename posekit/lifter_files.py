@@ -2,12 +2,8 @@
 
 import inspect
 import json
-import os
-import secrets
 import types
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+from posekit.files import replacing, shown
 
 MAX_SETTING = 2**20
 MAX_LAYERS = 100
@@ -44,12 +42,12 @@ def load_module(path: str | Path, kinds: dict[str, type[nn.Module]]) -> nn.Modul
             stored = {name: _described(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
         kind = kinds.get(notes.get("lifter"))
         if kind is None:
-            raise ValueError(f"expected one of {', '.join(kinds)}, found {_shown(notes.get('lifter'))}")
+            raise ValueError(f"expected one of {', '.join(kinds)}, found {shown(notes.get('lifter'))}")
         module = _without_memory(kind, _settings(kind, notes.get("settings", "")))
         _check_same_tensors(stored, {name: (str(t.dtype), tuple(t.shape)) for name, t in module.state_dict().items()})
         weights = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a whole safetensors file ({_shown(error)})") from error
+        raise ValueError(f"{path}: not a whole safetensors file ({shown(error)})") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     wrong = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
@@ -57,18 +55,6 @@ def load_module(path: str | Path, kinds: dict[str, type[nn.Module]]) -> nn.Modul
         raise ValueError(f"{path}: weights that are not finite in {_listed(wrong)}; did the training fail?")
     module.to_empty(device="cpu").load_state_dict(weights)
     return module.eval()
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A new file beside `path` to write to; it becomes `path` at the end of the block, and is removed on an error."""
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _settings(kind: type[nn.Module], text: str) -> dict[str, Any]:
@@ -95,10 +81,10 @@ def _check_setting(name: str, value: Any, annotation: Any) -> None:
     allowed = annotation.__args__ if isinstance(annotation, types.UnionType) else (annotation,)
     fits = type(value) in allowed or (type(value) is int and float in allowed) or (value is None and types.NoneType in allowed)
     if not fits:
-        raise ValueError(f"setting {name} is {_shown(value)}; expected {' or '.join(t.__name__ for t in allowed)}")
+        raise ValueError(f"setting {name} is {shown(value)}; expected {' or '.join(t.__name__ for t in allowed)}")
     limit = MAX_LAYERS if name in ("layers", "blocks") else MAX_SETTING
     if type(value) in (int, float) and not 0 <= value <= limit:
-        raise ValueError(f"setting {name} is {_shown(value)}; expected a number from 0 to {limit}")
+        raise ValueError(f"setting {name} is {shown(value)}; expected a number from 0 to {limit}")
     if name == "scene_distance" and value <= 0:
         raise ValueError(f"setting scene_distance is {value}; expected metres above 0")
 
@@ -110,7 +96,7 @@ def _without_memory(kind: type[nn.Module], settings: dict[str, Any]) -> nn.Modul
             warnings.simplefilter("error")  # such as torch's about layers without units
             return kind(**settings)
     except (ValueError, TypeError, LookupError, AssertionError, ArithmeticError, RuntimeError, UserWarning) as error:
-        raise ValueError(f"settings that {kind.__name__} does not accept: {_shown(error)}") from error
+        raise ValueError(f"settings that {kind.__name__} does not accept: {shown(error)}") from error
 
 
 _TYPES = {"F32": "torch.float32", "I64": "torch.int64"}
@@ -130,13 +116,4 @@ def _check_same_tensors(stored: dict, expected: dict) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(map(_shown, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _shown(value: Any) -> str:
-    """What a file says, short and printable enough for a message."""
-    try:
-        text = str(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, a list within thousands of lists
-        text = type(value).__name__
-    return "".join(character if character.isprintable() else "?" for character in text[:80])
+    return ", ".join(map(shown, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

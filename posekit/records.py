@@ -5,16 +5,13 @@ Recorded runs of the report live in `book/results/<dataset>/<name>-seed<k>.json`
 
 import json
 import math
-import os
 import platform
 import re
 import resource
 import statistics
 import subprocess
 import sys
-import uuid
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +19,8 @@ from typing import Any
 
 import torch
 
+from posekit.files import shown, write_atomically
+from posekit.record_checks import check_record
 from posekit.sequences import MultiViewDataset
 from posekit.settings import Experiment
 from posekit.training import Curve, Evaluation
@@ -59,11 +58,9 @@ class Record:
 
         Raises:
             FileExistsError: if a record of another experiment has that name.
-            ValueError: for a number that is not finite, naming its field.
+            ValueError: for a number that is not finite or a field of another type, naming the field.
         """
-        unusable = [place for place, number in _numbers(asdict(self)) if not math.isfinite(number)]
-        if unusable:
-            raise ValueError(f"a record holds finite numbers only; these are not: {', '.join(unusable)}")
+        check_record(asdict(self))
         mine = self.settings()
         name = name or f"{mine.method}-dropout{mine.network.dropout.replace('->', 'to')}-{mine.but(seed=0).digest()[:6]}"
         path = Path(results_dir) / mine.data.dataset / f"{name}-seed{mine.seed}.json"
@@ -74,31 +71,12 @@ class Record:
         return path
 
 
-def _numbers(content: Any, place: str = "") -> Iterator[tuple[str, float]]:
-    """Every number in nested dictionaries and lists, beside its place, such as "metrics_mm.mpjpe" or "curve.loss.3"."""
-    if isinstance(content, int | float):
-        yield place, content
-    elif isinstance(content, dict | list):
-        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
-            yield from _numbers(value, f"{place}.{key}" if place else str(key))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that others see whole or not at all, in a folder that is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # unique: another run may write the same record
-    try:
-        unfinished.write_text(text)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def load_record(path: str | Path) -> Record:
     """Read a record.
 
     Raises:
-        ValueError: naming the file, if it is no record of this schema.
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file and the field, if it is no record of this schema.
     """
     try:
         content = json.loads(Path(path).read_text(), parse_constant=_refused)
@@ -106,11 +84,15 @@ def load_record(path: str | Path) -> Record:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{path}: expected a record of schema {SCHEMA}, found {found}")
+        raise ValueError(f"{path}: expected a record of schema {SCHEMA}, found {shown(found)}")
     known = {f.name for f in fields(Record)}
     wrong = set(content) - known | {f.name for f in fields(Record) if f.default is MISSING} - set(content)
     if wrong:
-        raise ValueError(f"{path}: missing or surplus keys {', '.join(sorted(wrong))}")
+        raise ValueError(f"{path}: missing or surplus keys {shown(', '.join(sorted(wrong)))}")
+    try:
+        check_record(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return Record(**content)
 
 
@@ -236,6 +218,11 @@ def make_record(
             "frames_test": len(test),
             "views": list(train.view_names),
             "sha256": {"train": train.sha256(), "test": test.sha256()},
+            "joints": {
+                "asked": evaluation.joints_asked,
+                "predicted": evaluation.joints_predicted,
+                "measured": evaluation.joints_measured,
+            },
         },
         provenance=provenance,
     )
@@ -277,8 +264,11 @@ def machine(device: str) -> dict[str, Any]:
 
 def peak_memory_mb() -> int:
     """The most memory this process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()  # Linux's ru_maxrss starts at the parent's peak
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10)
+    except (OSError, StopIteration):
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -1,10 +1,12 @@
+import hashlib
+import io
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
-from posekit import checkpoints
+from posekit import checkpoints, files
 from posekit.checkpoints import Checkpoint, fingerprint
 from posekit.datasets import load_dataset
 from posekit.lifters import FrameLifter
@@ -88,10 +90,29 @@ def test_a_damaged_file_names_itself_and_says_what_to_do(train, path, damage, co
         start(train, path)
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda content: None, "holds no run"),
+        (lambda content: {"settings": content["settings"]}, "holds no run"),
+        (lambda content: content | {"state": None}, "holds no run"),
+        (lambda content: content | {"state": {}}, "holds a state that does not fit this run"),
+        (lambda content: content | {"state": content["state"] | {"lifter": {}}}, "holds a state that does not fit this run"),
+        (lambda content: content | {"state": {"best": [torch.tensor([1.0, torch.nan])]}}, "holds numbers that are not finite"),
+    ],
+)
+def test_a_state_that_is_none_is_refused_even_with_the_right_digest(train, path, change, complaint):
+    content, packed = torch.load(io.BytesIO(path.read_bytes()[len(checkpoints.HEADER) + 32 :])), io.BytesIO()
+    torch.save(change(content), packed)
+    path.write_bytes(checkpoints.HEADER + hashlib.sha256(packed.getvalue()).digest() + packed.getvalue())
+    with pytest.raises(ValueError, match=rf"run\.pt {complaint}.*; delete it to start from the beginning"):
+        start(train, path)
+
+
 def test_two_runs_never_write_to_the_same_temporary_file(tmp_path, monkeypatch):
     file, temporary = Checkpoint(tmp_path / "deep" / "run.pt", {}), []
-    replace_file = checkpoints.os.replace
-    monkeypatch.setattr(checkpoints.os, "replace", lambda a, b: (temporary.append(a), replace_file(a, b)))
+    replace_file = files.os.replace
+    monkeypatch.setattr(files.os, "replace", lambda a, b: (temporary.append(a), replace_file(a, b)))
     for epoch in range(2):
         file.save({"epoch": epoch})
     assert len(set(temporary)) == 2
@@ -105,7 +126,7 @@ def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(tmp_path, mon
     def fail(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(checkpoints.os, "replace", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
     with pytest.raises(OSError, match="the disk is full"):
         file.save({"epoch": 2})
     file.load(states.append, "cpu")

@@ -1,13 +1,19 @@
+import json
 import math
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import pytest
+import torch
 
-from posekit import records
+from posekit import files, records
+from posekit.datasets import load_dataset
 from posekit.experiments import run
+from posekit.record_checks import check_record
 from posekit.records import (
     by_row,
     by_seed,
@@ -18,6 +24,7 @@ from posekit.records import (
     in_words,
     is_lost,
     load_record,
+    make_record,
     mean_and_spread,
     plus_minus,
     recorded,
@@ -25,6 +32,7 @@ from posekit.records import (
     table,
 )
 from posekit.settings import Experiment
+from posekit.training import Curve, evaluate_poses
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -64,7 +72,7 @@ def test_an_interrupted_save_leaves_nothing_that_looks_like_a_record(record, tmp
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(records.os, "replace", interrupted)
+    monkeypatch.setattr(files.os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         record.save(tmp_path)
     assert by_row(tmp_path) == {}
@@ -96,6 +104,70 @@ def test_a_file_with_a_number_that_is_not_finite_is_no_record(record, tmp_path):
     path.write_text(path.read_text().replace(str(record.metrics_mm["mpjpe"]), "NaN"))
     with pytest.raises(ValueError, match=r"seed0\.json: not a JSON file \(NaN is no number\)"):
         load_record(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("experiment", [], "experiment: expected a dictionary, found \\[]"),
+        ("experiment.width", "512", "experiment: width must be int, got str '512'"),
+        ("experiment.width", None, "experiment: width must be int, got NoneType None"),
+        ("experiment.colour", 3, "experiment: unknown parameter 'colour'"),
+        ("experiment.seed", 2**70, "experiment: seed must "),
+        ("metrics_mm", {"mpjpe": 1.0}, "metrics_mm: expected report_mpjpe among the errors"),
+        ("metrics_mm.mpjpe", None, "metrics_mm.mpjpe: expected millimetres, not negative, found None"),
+        ("metrics_mm.mpjpe", True, "metrics_mm.mpjpe: expected millimetres, not negative, found True"),
+        ("metrics_mm.mpjpe", -1, "metrics_mm.mpjpe: expected millimetres, not negative, found -1"),
+        ("metrics_mm.mpjpe", 10**400, "a record holds finite numbers only; these are not: metrics_mm.mpjpe"),
+        ("by_action.Walking", [1.0], "by_action.Walking: expected a dictionary"),
+        ("by_action.Walking.mpjpe", "1", "by_action.Walking.mpjpe: expected millimetres, not negative, found 1"),
+        ("curve.epoch", [1, 2], "curve: expected columns of one length"),
+        ("curve.epoch", [2], "curve.epoch: expected 1, 2, 3, ..."),
+        ("curve.loss", [None], "curve.loss: expected numbers only, found \\[None]"),
+        ("curve.report_mpjpe_mm", ["x"], "curve.report_mpjpe_mm: expected numbers or null only"),
+        ("curve.loss", 0.5, "curve.loss: expected a list"),
+        ("curve.speed", [1.0], "curve: expected the columns epoch, loss, report_mpjpe_mm"),
+        ("data.views", "C1", "data.views: expected a list of names, found C1"),
+        ("data.frames_test", -3, "data.frames_test: expected a number of frames, found -3"),
+        ("data.sha256", {"train": "ab"}, "data.sha256: expected two digests"),
+        ("data.joints.measured", 10**9, "data.joints: expected asked, predicted and measured, each at most the one before"),
+        ("data.joints.asked", 0.5, "data.joints: expected asked"),
+        ("provenance.torch", 2, "provenance.torch: expected text, found 2"),
+        ("provenance.seconds", "long", "provenance.seconds: expected a number"),
+        ("provenance.commit", 7, "provenance.commit: expected text or null, found 7"),
+        ("provenance.uncommitted_changes", "no", "provenance.uncommitted_changes: expected true, false or null, found no"),
+    ],
+)
+def test_a_field_of_another_kind_is_refused_by_file_and_field(record, tmp_path, field, value, complaint):
+    path = record.save(tmp_path, "row")
+    content = json.loads(path.read_text())
+    *place, last = field.split(".")
+    reduce(dict.__getitem__, place, content)[last] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"row-seed0\\.json: {complaint}") as refused:
+        load_record(path)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match=f"^{complaint}"):
+        check_record(content)
+
+
+def test_a_record_says_how_many_joints_were_measured(record, tmp_path):
+    test = load_dataset("synthetic", "test")
+    joints = test.confidence.numel()
+    assert record.data["joints"] == {"asked": joints, "predicted": joints, "measured": joints}
+    some_missing = replace(test, poses_world=test.poses_world.clone().index_fill_(1, torch.tensor([3]), torch.nan))
+    evaluation = evaluate_poses(test.poses_camera(), some_missing)
+    made = make_record(record.experiment, Curve(), evaluation, test, some_missing, record.provenance)
+    assert made.data["joints"] == {"asked": joints, "predicted": joints, "measured": joints * 14 // 15}
+    assert load_record(made.save(tmp_path, "row")) == made
+
+
+def test_records_from_before_joints_were_counted_stay_valid(record, tmp_path):
+    path = record.save(tmp_path, "row")
+    content = json.loads(path.read_text())
+    del content["data"]["joints"]
+    path.write_text(json.dumps(content))
+    assert load_record(path).metrics_mm == record.metrics_mm
 
 
 def test_a_record_says_what_it_is(record):
@@ -204,3 +276,11 @@ def test_recorded_runs_are_found_from_anywhere_in_the_checkout(tmp_path):
 
 def test_a_table():
     assert table(["a", "b"], [["1", 2]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_peak_memory_is_this_process_own():
+    """On Linux getrusage would start a child at its parent's peak."""
+    child = "from posekit.records import peak_memory_mb; print(peak_memory_mb())"
+    parent = f"import subprocess, sys; held = b'x' * 900_000_000; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 50 < int(done.stdout) < 700

@@ -1,9 +1,10 @@
-"""Mutations of files: of single bytes, and of the structure inside, with lengths and checksums put right again."""
+"""Mutations of files: of single bytes, and of the structure inside, with lengths and checksums corrected afterwards."""
 
 import io
 import json
 import pickletools
 import zipfile
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
 
@@ -119,13 +120,18 @@ def mutated_zip(data: bytes, random: np.random.Generator, mutated_member=mutated
     """Mutate the archive's own bytes, or one member, packed again with its right size and checksum."""
     if random.random() < 0.3:
         return mutated_bytes(data, random)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = archive.namelist()
+    return repacked(data, names[random.integers(len(names))], lambda member: mutated_member(member, random))
+
+
+def repacked(data: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    """An archive with one member changed, packed again with its right size and checksum."""
     packed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
-        names = old.namelist()
-        chosen = names[random.integers(len(names))]
-        for name in names:
-            content = old.read(name)
-            new.writestr(name, mutated_member(content, random) if name == chosen else content)
+        for other in old.namelist():
+            content = old.read(other)
+            new.writestr(other, change(content) if other == name else content)
     return packed.getvalue()
 
 

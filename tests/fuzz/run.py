@@ -5,6 +5,7 @@ child after a case that ended its child or took too long.
 """
 
 import argparse
+import json
 import os
 import resource
 import select
@@ -52,7 +53,7 @@ def _one(target, path: Path) -> tuple[str, float, float]:
     except target.documented as error:
         message = str(error)
         outcome = "refused"
-        if target.named and (path.parent.name not in message or len(message) > MAX_MESSAGE or "\n" in message):
+        if path.parent.name not in message or len(message) > MAX_MESSAGE or "\n" in message:
             outcome = f"message: {message[:200]!r}"
     except Exception as error:
         outcome = f"{type(error).__name__}: {str(error)[:120]!r}"
@@ -107,15 +108,20 @@ def faults(results: list) -> list:
     return [r for r in results if r[2] not in good or r[3] > MAX_SECONDS or r[4] > MAX_MEGABYTES]
 
 
-def report(results: list) -> str:
-    """Counts by target and outcome, the slowest, the largest, and every kind of fault with its first case."""
-    lines = []
+def figures(results: list) -> dict[str, dict[str, float]]:
+    """By target: how many cases, what became of them, the slowest (seconds of processor time) and the largest (megabytes)."""
+    found = {}
     for key in sorted({r[1] for r in results}):
         own = [r for r in results if r[1] == key]
-        counts = Counter(r[2] if r[2] in ("loaded", "refused") else "fault" for r in own)
-        figures = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("loaded", "refused", "fault"))
-        most = f"slowest {max(r[3] for r in own):.2f} s, most memory {max(r[4] for r in own):.0f} MB"
-        lines.append(f"{key}: {len(own)} cases: {figures}; {most}")
+        counts = Counter(r[2] for r in own)
+        found[key] = dict(cases=len(own), loaded=counts["loaded"], refused=counts["refused"], faults=len(faults(own)))
+        found[key] |= dict(slowest_s=round(max(r[3] for r in own), 2), most_mb=round(max(r[4] for r in own)))
+    return found
+
+
+def report(results: list) -> str:
+    """The figures of each target, and every kind of fault with its first case."""
+    lines = [f"{key}: " + ", ".join(f"{n} {name}" for name, n in own.items()) for key, own in figures(results).items()]
     kinds = {}
     for result in faults(results):
         kinds.setdefault((result[1], result[2].split(":")[0]), []).append(result)
@@ -125,11 +131,19 @@ def report(results: list) -> str:
     return "\n".join(lines)
 
 
+def keep(path: Path, results: list, run: dict[str, int]) -> None:
+    """Put this run's figures into a JSON file, which keeps those of other targets."""
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    kept |= {key: own | {"run": run} for key, own in figures(results).items()}
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help="targets; default all")
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--figures", type=Path, help="a JSON file for the figures, such as book/fuzz.json")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child is not None:
@@ -138,5 +152,8 @@ if __name__ == "__main__":
         begun = time.monotonic()
         done = fuzz(options.cases, options.seed, options.only)
         print(report(done))
-        print(f"{len(done)} cases in {time.monotonic() - begun:.0f} s, {len(faults(done))} faults")
+        seconds = round(time.monotonic() - begun)
+        print(f"{len(done)} cases in {seconds} s, {len(faults(done))} faults")
+        if options.figures:
+            keep(options.figures, done, dict(cases=len(done), seed=options.seed, seconds=seconds))
         sys.exit(bool(faults(done)))

@@ -1,25 +1,29 @@
 """What is fuzzed: for each kind of file, sound ones made here, how to mutate and how to read them."""
 
-import json
+import hashlib
+import io
 import pickle
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import mutate
 import numpy as np
 import torch
 
+from posekit.checkpoints import HEADER, Checkpoint
 from posekit.datasets import load_dataset, videopose3d
 from posekit.datasets.humaneva import FILES, load_humaneva
 from posekit.datasets.npz import DataFileError, read_npz
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
 from posekit.losses import label_free_loss
 from posekit.random import generator
-from posekit.records import in_words, is_lost, load_record
-from posekit.training import fit
+from posekit.records import by_seed, in_words, is_lost, load_record
+from posekit.training import Curve, fit
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -33,8 +37,7 @@ class Target:
         seeds: sound files by the name they must have.
         mutated: of a file's bytes and a generator.
         read: of the path; returns for a sound file.
-        documented: the exceptions it may raise.
-        named: whether their messages must name the file.
+        documented: the exceptions it may raise, with one short line that names the file.
     """
 
     share: float
@@ -42,7 +45,6 @@ class Target:
     mutated: Callable[[bytes, np.random.Generator], bytes]
     read: Callable[[Path], object]
     documented: type[Exception]
-    named: bool = True
 
 
 def targets(folder: Path) -> dict[str, Target]:
@@ -57,8 +59,8 @@ def targets(folder: Path) -> dict[str, Target]:
         "npz": Target(0.5, _archives(folder, poses), as_npz, _read_npz, DataFileError),
         "humaneva": Target(0.15, files, as_npz, partial(_read_humaneva, sound=dict(files)), DataFileError),
         "lifter": Target(0.2, _lifters(folder), mutate.mutated_safetensors, load_lifter, ValueError),
-        "record": Target(0.1, _records(), _mutated_record, _read_record, ValueError, named=False),
-        "checkpoint": Target(0.05, _checkpoints(folder), mutate.mutated_zip, _resume, ValueError, named=False),
+        "record": Target(0.1, _records(), _mutated_record, _read_record, ValueError),
+        "checkpoint": Target(0.05, _checkpoints(folder), _mutated_checkpoint, _read_checkpoint, ValueError),
     }
 
 
@@ -141,30 +143,57 @@ def _mutated_record(data: bytes, random: np.random.Generator) -> bytes:
 
 def _read_record(path: Path) -> object:
     record = load_record(path)
-    is_lost(record)
-    return in_words([record]) + json.dumps(record.experiment)
+    Curve(**record.curve).measured()
+    return repr([record, record.settings(), is_lost(record), in_words([record]), by_seed([record])])
 
 
 def _checkpoints(folder: Path) -> list[tuple[str, bytes]]:
-    path = folder / "run.checkpoint"
-    calls = []
+    path, save = folder / "run.checkpoint", Checkpoint.save
 
-    def killed(lifter, views):
-        calls.append(views)
-        if len(calls) > 1:
-            raise KeyboardInterrupt
-        return label_free_loss(lifter, views)
+    def killed(checkpoint, state):
+        save(checkpoint, state)
+        raise KeyboardInterrupt
 
-    try:
-        _resume(path, killed)
-    except KeyboardInterrupt:
-        return [(path.name, path.read_bytes())]
-    raise AssertionError("the run should have been interrupted")
+    with patch.object(Checkpoint, "save", killed), suppress(KeyboardInterrupt):
+        _resume(path)
+    return [(path.name, path.read_bytes())]
 
 
-def _resume(path: Path, loss=label_free_loss) -> object:
+def _mutated_checkpoint(data: bytes, random: np.random.Generator) -> bytes:
+    """Mostly damaged as a failing disk or a cut copy would; else the content changed, with its digest corrected afterwards."""
+    kind = random.random()
+    if kind < 0.6:
+        return mutate.mutated_bytes(data, random)
+    content = data[len(HEADER) + 32 :]
+    if kind < 0.8:
+        content = mutate.mutated_zip(content, random)
+    else:
+        with mutate.zipfile.ZipFile(io.BytesIO(content)) as archive:
+            pickled = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+        content = mutate.repacked(content, pickled, lambda member: mutate.mutated_pickle(member, random))
+    return HEADER + hashlib.sha256(content).digest() + content
+
+
+def _resume(path: Path) -> object:
     lifter = FrameLifter(15, 4, blocks=1, generator=generator(0))
     if not hasattr(_resume, "views"):
         _resume.views = load_dataset("synthetic", "train", subjects=("S1",), actions=("Walking",)).views()[:4]
     options = dict(epochs=2, batch_size=4, generator=generator(0), checkpoint=path)
-    return fit(lifter, _resume.views, loss, **options)
+    return fit(lifter, _resume.views, label_free_loss, **options)
+
+
+def _read_checkpoint(path: Path) -> object:
+    """Read a checkpoint and train on from it. A state that was changed and signed again may stop the training, by any error."""
+    load, restored = Checkpoint.load, []
+
+    def noted(*arguments):
+        load(*arguments)
+        restored.append(True)
+
+    try:
+        with patch.object(Checkpoint, "load", noted):
+            return _resume(path)
+    except Exception as error:
+        if not restored:
+            raise
+        return error
