@@ -9,7 +9,6 @@ The files, written to `_build/tryit/` and served as `_static/tryit/`:
 """
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from posekit.cameras import NEAR_M, Cameras
 from posekit.colors import COLORS, GHOST
 from posekit.datasets import load_dataset
 from posekit.drawing import EYE, Layer, Panel, show
+from posekit.files import write_atomically
 from posekit.lenses import LENS_REACH
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss
@@ -174,7 +174,5 @@ def rounded(values: Tensor, decimals: int) -> list:
 
 
 def write_json(path: Path, content) -> None:
-    """Write a file atomically."""
-    partly = path.with_name(path.name + ".part")
-    partly.write_text(json.dumps(content, separators=(",", ":")))
-    os.replace(partly, path)
+    """Write a file atomically, as small as JSON can be."""
+    write_atomically(path, json.dumps(content, separators=(",", ":")))

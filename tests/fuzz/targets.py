@@ -22,6 +22,7 @@ from posekit.datasets.npz import DataFileError, read_npz
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
 from posekit.losses import label_free_loss
 from posekit.random import generator
+from posekit.ray_lifter import RayLifter
 from posekit.records import by_seed, in_words, is_lost, load_record
 from posekit.training import Curve, fit
 
@@ -125,6 +126,7 @@ def _lifters(folder: Path) -> list[tuple[str, bytes]]:
         FrameLifter(15, 8, blocks=1, generator=generator(0)),
         SequenceLifter(15, 8, heads=2, layers=1, window=9, generator=generator(0)),
         TemporalConvLifter(15, 8, window=9, norm="batch", generator=generator(0)),
+        RayLifter("humaneva15", "rays", width=8, blocks=1, generator=generator(0)),
     ]
     path = folder / "lifter.safetensors"
     return [(path.name, (save_lifter(lifter, path), path.read_bytes())[1]) for lifter in lifters]
