@@ -54,6 +54,8 @@ from posekit.records import in_words, recorded, report_table, table
 from posekit.skeleton import to_root_anchored
 from posekit.training import evaluate, fit, lift
 
+torch.set_num_threads(1)  # small networks run fastest on one
+
 # %% tags=["parameters"]
 width = 256  # hidden units per layer; the report's network has 1024
 epochs = 30  # passes over the training set; the report makes 150

@@ -56,6 +56,8 @@ from posekit.training import evaluate, fit, lift, share_behind
 from posekit.triangulation import triangulate
 from posekit.widgets import LiftExplorer
 
+torch.set_num_threads(1)  # small networks run fastest on one
+
 # %% tags=["parameters"]
 width = 256  # hidden units per layer; the report's network has 1024
 epochs = 40  # passes over the training set

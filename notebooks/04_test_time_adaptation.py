@@ -53,6 +53,8 @@ from posekit.records import in_words, recorded, report_table, table
 from posekit.training import adapt, evaluate, evaluate_poses, fit, lift
 from posekit.triangulation import triangulate
 
+torch.set_num_threads(1)  # small networks run fastest on one
+
 # %% tags=["parameters"]
 width = 256  # hidden units per layer
 epochs = 20  # passes of training over the training set

@@ -51,6 +51,8 @@ from posekit.random import generator
 from posekit.records import in_words, recorded, report_table, table
 from posekit.training import evaluate, fit, lift_dataset
 
+torch.set_num_threads(1)  # small networks run fastest on one
+
 # %% tags=["parameters"]
 width = 128  # hidden units per layer
 window = 27  # frames that the convolution sees: 9, 27 or 81

@@ -47,6 +47,8 @@ from posekit.records import (
 from posekit.tables import listed
 from posekit.training import Curve, adapt, fit, lift
 
+torch.set_num_threads(1)  # small networks run fastest on one
+
 # %% tags=["remove-cell"]
 runs, tables = recorded(), listed().tables
 printed = report_table("humaneva")

@@ -1,5 +1,6 @@
 """Every notebook: the pair agrees, no outputs are committed, and it runs with small parameters, as on Binder."""
 
+import re
 import tomllib
 from pathlib import Path
 from statistics import median
@@ -125,3 +126,9 @@ def test_a_bad_parameter_stops_the_experiment_with_the_valid_ones(name, value, w
 def test_a_run_leaves_one_record(workplace):
     execute("experiment", workplace, results_dir="mine", name="row", seed=3, **SMALL["experiment"])
     assert (workplace / "mine" / "synthetic" / "row-seed3.json").is_file()
+
+
+def test_chapters_that_train_do_so_on_one_thread():
+    trains = [path for path in CHAPTERS if re.search(r"\b(fit|adapt)\(", path.read_text()) and path.stem[0].isdigit()]
+    assert len(trains) >= 5
+    assert all("\ntorch.set_num_threads(1)" in path.read_text() for path in trains)

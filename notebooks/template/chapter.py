@@ -43,6 +43,8 @@ import torch
 from posekit.datasets import load_dataset
 from posekit.figures import pose_figure
 
+torch.set_num_threads(1)  # small networks run fastest on one
+
 # %% tags=["parameters"]
 subject = "S1"  # of the embedded dataset: S1, S2 or S3
 frame = 40  # which moment, in 1/60 s
