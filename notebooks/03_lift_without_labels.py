@@ -438,6 +438,8 @@ LiftExplorer(test, methods)
 # - Whether the published recipe succeeds depends on where its untrained network happens to put people. A depth that is positive by construction does not leave that to luck.
 # - Eval mode in the second half helps immediately, for dropout biases a geometric loss.
 #
+# The same views can teach better than that, still without labels: [](08_labels_for_free) triangulates them first.
+#
 # ## Exercises
 #
 # **1.** Leave out the cross-view term. What remains, and is it enough? `label_free_loss` takes `terms`.
