@@ -35,7 +35,7 @@ from posekit.teachers import triangulated
 from posekit.training import fit
 from posekit.virtual_cameras import draw_cameras, look_at
 
-EPOCHS = 32
+EPOCHS = 20
 MIX = Mix(cameras="drawn", missing=0.05)  # a new camera for every person, and now and then a joint that was not found
 EXAMPLES = (  # in the test set: subject, action, seconds into the first such clip
     ("S1", "Walking", 1.8),
