@@ -3,7 +3,7 @@
 The files, written to `_build/tryit/` and served as `_static/tryit/`:
 
 - `weights.bin`: half-precision numbers, little-endian; for each linear layer its matrix, row by row, then its bias.
-- `manifest.json`: the sizes of the layers and the lifter's other constants, the skeleton, the measured errors, and example poses.
+- `manifest.json`: the lifter's other constants, the skeleton, the measured errors, and example poses.
 - `fixtures.json`: 2D poses and PyTorch's answers to them, for the tests of the browser's code.
 - `figure.json`: the plotly figure that the page starts with.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from posekit.cameras import NEAR_M, Cameras
@@ -26,11 +27,12 @@ from posekit.evaluation import evaluate
 from posekit.files import write_atomically
 from posekit.losses import scene_loss
 from posekit.metrics import mpjpe
-from posekit.poses import hip_heading
+from posekit.poses import from_bones, hip_heading, to_bones
 from posekit.random import generator
 from posekit.ray_lifter import DEPTH_SPREAD, RayLifter
-from posekit.scenes import PLAIN, Mix, Scenes
+from posekit.scenes import PLAIN, Mix, Scene, Scenes
 from posekit.sequences import MultiViewDataset
+from posekit.skeleton import Skeleton
 from posekit.teachers import triangulated
 from posekit.training import fit
 from posekit.virtual_cameras import draw_cameras, look_at
@@ -55,14 +57,14 @@ ALT = (
 class Place(NamedTuple):
     """Where a camera stands: at an angle around the person (radians, in the world), over the floor, and away (metres)."""
 
-    azimuth: float
+    azimuth: float | Tensor
     height: float
     distance: float
 
 
 START = Place(math.radians(40), 1.2, 4.0)
 """The first camera; its azimuth counts from where the person faces."""
-PICTURE_PX, FILLS = 480, 0.8
+PICTURE_PX, FILLS = 480, 0.9
 """Side of the square picture; and the share of it that 2 metres at the person's distance take, which sets the focal length."""
 
 
@@ -77,6 +79,7 @@ def export(folder: Path, digest: str) -> None:
     train, test = (load_dataset("synthetic", split) for split in ("train", "test"))
     lifter = trained(train)
     chosen = [example(test, *where) for where in EXAMPLES]
+    chosen.append(arms_raised(chosen[0], test.skeleton))
     layers, weights = packed(linear_layers(lifter))
     manifest = {
         "digest": digest,
@@ -90,7 +93,7 @@ def export(folder: Path, digest: str) -> None:
         "near": NEAR_M,
         "norm_eps": lifter.blocks[0].inner[0].eps,
         "picture": {"side": PICTURE_PX, "fills": FILLS},
-        "start": START._asdict(),
+        "start": {"direction": round(math.degrees(START.azimuth)), "height": START.height, "distance": START.distance},
         "trained_on": trained_on(),
         "errors_mm": errors(lifter, test),
         "examples": chosen,
@@ -105,8 +108,8 @@ def export(folder: Path, digest: str) -> None:
 def trained(train: MultiViewDataset) -> RayLifter:
     """A lifter told tilt and height of the camera, trained without labels on scenes of triangulated people.
 
-    With drawn cameras it lifts people seen by any camera best: on held-out training clips it is off by half as much as
-    one told the intrinsics alone, and a third of one told nothing.
+    On held-out training clips, seen by drawn cameras, it was off by about half as much as one told the intrinsics alone,
+    which in turn beat one told nothing.
     """
     rng = generator(0)
     lifter = RayLifter(train.skeleton.name, "level", width=256, blocks=2, generator=rng)
@@ -156,12 +159,25 @@ def trained_on() -> dict[str, tuple[float, float]]:
     return {name: drawn[name].default for name in ("height", "distance")}
 
 
+@torch.no_grad()
 def errors(lifter: RayLifter, test: MultiViewDataset) -> dict[str, float]:
-    """MPJPE in mm on the test clips: as its own cameras saw them, and as drawn cameras, one per person, would have."""
-    scene = Scenes(test, replace(PLAIN, cameras="drawn")).draw(5000, generator(1))
-    with torch.no_grad():
-        drawn = mpjpe(lifter(scene.screen(), scene.cameras), scene.poses_camera())
-    return {"drawn": 1000 * drawn.nanmean().item(), "recorded": evaluate(lifter, test).metrics_mm["mpjpe"]}
+    """MPJPE in mm on the test clips: by drawn cameras, by the clips' own, and by the page's from the front and the side."""
+    drawn = Scenes(test, replace(PLAIN, cameras="drawn")).draw(5000, generator(1))
+    facing, roots = facing_of(test.poses_world, test.skeleton), test.poses_world[:, 0]
+    from_place = {
+        name: Scene(test.poses_world, camera_at(roots, START._replace(azimuth=facing + angle)))
+        for name, angle in (("front", 0.0), ("side", math.pi / 2))
+    }
+    measured = {
+        name: 1000 * mpjpe(lifter(scene.screen(), scene.cameras), scene.poses_camera()).nanmean().item()
+        for name, scene in (from_place | {"drawn": drawn}).items()
+    }
+    return measured | {"recorded": evaluate(lifter, test).metrics_mm["mpjpe"]}
+
+
+def facing_of(poses_world: Tensor, skeleton: Skeleton) -> Tensor:
+    """Which way people face, radians in the ground plane."""
+    return hip_heading(poses_world, skeleton) - math.pi / 2
 
 
 def example(test: MultiViewDataset, subject: str, action: str, seconds: float) -> dict:
@@ -171,39 +187,66 @@ def example(test: MultiViewDataset, subject: str, action: str, seconds: float) -
     return {
         "name": f"{subject} {action.lower()} at {seconds:.2f} s",
         "pose": rounded(pose, 4),
-        "facing": hip_heading(pose, test.skeleton).item() - math.pi / 2,
+        "facing": facing_of(pose, test.skeleton).item(),
     }
 
 
-def camera_at(root: Tensor, place: Place) -> Cameras:
-    """A pinhole looking at the root of a person, zoomed so that the person fills the picture."""
-    around = [math.cos(place.azimuth) * place.distance, math.sin(place.azimuth) * place.distance]
-    center = torch.cat([root[:2] + torch.tensor(around), torch.tensor([place.height])])
-    R, side = look_at(center, root), torch.full((2,), float(PICTURE_PX))
+def arms_raised(chosen: dict, skeleton: Skeleton) -> dict:
+    """An example with both arms straight up, as nobody in the training set has them."""
+    pose = torch.tensor(chosen["pose"])
+    bones = to_bones(pose, skeleton)
+    arms = [skeleton.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("elbow", "wrist")]
+    bones[arms] = bones[arms].norm(dim=-1, keepdim=True) * torch.tensor([0.0, 0.0, 1.0])
+    raised = from_bones(bones, skeleton) + pose[:1]
+    return chosen | {"name": "arms raised, as never in training", "pose": rounded(raised, 4)}
+
+
+def camera_at(root: Float[Tensor, "*batch 3"], place: Place) -> Cameras:
+    """A pinhole looking at the root of a person, zoomed so that the person fills the picture; batched like the root."""
+    azimuth = torch.as_tensor(place.azimuth)
+    around = place.distance * torch.stack([azimuth.cos(), azimuth.sin()], dim=-1)
+    center = torch.cat([root[..., :2] + around, torch.full_like(root[..., :1], place.height)], dim=-1)
+    R, side = look_at(center, root), torch.full_like(root[..., :2], PICTURE_PX)
     return Cameras.checked(
         R_world_to_camera=R,
-        t_world_to_camera=-R @ center,
-        focal_px=FILLS * side * (root - center).norm() / 2,
+        t_world_to_camera=-(R @ center.unsqueeze(-1)).squeeze(-1),
+        focal_px=FILLS * side * (root - center).norm(dim=-1, keepdim=True) / 2,
         center_px=side / 2,
         image_size_px=side,
         lens="none",
     )
 
 
+def raised_by(cameras: Cameras, height: float) -> Cameras:
+    """The same cameras, said to stand higher by some metres than they do."""
+    up = cameras.R_world_to_camera[..., 2]
+    return replace(cameras, t_world_to_camera=cameras.t_world_to_camera - height * up)
+
+
 def fixtures(lifter: RayLifter, examples: list[dict]) -> list[dict]:
-    """Each example from places at random: as it is, with noise on all joints, and without some of them."""
+    """Each example from places at random: as it is, with a wrong height, with noise on all joints, and without some of them."""
     rng, made = generator(1), []
     for index, chosen in enumerate(examples):
-        for noise_px, missing in ((None, 0.0), (5.0, 0.0), (20.0, 0.0), (5.0, 0.3)):
-            places = [Place(*place) for place in (torch.tensor([6.0, 2.0, 5.0]) * torch.rand(2, 3, generator=rng)).tolist()]
-            places = [place._replace(height=place.height + 0.4, distance=place.distance + 2) for place in places]
-            pixels = None
-            if noise_px is not None:
-                pixels = seen_from(chosen, places[0]) + noise_px * torch.randn(len(chosen["pose"]), 2, generator=rng)
-                pixels[torch.rand(len(pixels), generator=rng) < missing] = torch.nan
-            asked = {"example": index, "places": [place._asdict() for place in places], "pixels": pixels_or_null(pixels)}
-            made.append(asked | answers(lifter, chosen, places, pixels))
+        for height_error, noise_px, missing in ((0.0, None, 0.0), (0.2, None, 0.0), (0.0, 20.0, 0.0), (-0.1, 5.0, 0.3)):
+            places = [random_place(rng) for _ in range(2)]
+            pixels = None if noise_px is None else detected(chosen, places[0], noise_px, missing, rng)
+            asked = {"example": index, "places": [place._asdict() for place in places], "height_error": height_error}
+            asked["pixels"] = None if pixels is None else [None if p.isnan().any() else p.tolist() for p in pixels]
+            made.append(asked | answers(lifter, chosen, places, pixels, height_error))
     return made
+
+
+def random_place(rng: torch.Generator) -> Place:
+    """Anywhere that the page's sliders reach, more or less."""
+    azimuth, height, distance = torch.rand(3, generator=rng).tolist()
+    return Place(2 * math.pi * azimuth, 0.4 + 3 * height, 2 + 6 * distance)
+
+
+def detected(chosen: dict, place: Place, noise_px: float, missing: float, rng: torch.Generator) -> Tensor:
+    """What an imperfect detector would make of a camera's picture; a missing joint is NaN."""
+    pixels = seen_from(chosen, place)
+    pixels = pixels + noise_px * torch.randn(pixels.shape, generator=rng)
+    return pixels.where(torch.rand(len(pixels), 1, generator=rng) >= missing, torch.nan)
 
 
 def seen_from(chosen: dict, place: Place) -> Tensor:
@@ -212,38 +255,36 @@ def seen_from(chosen: dict, place: Place) -> Tensor:
     return camera_at(pose[0], place).world_to_pixels(pose)
 
 
-def pixels_or_null(pixels: Tensor | None) -> list | None:
-    """Nested lists, None for each joint that is missing; None for None."""
-    return None if pixels is None else [None if point.isnan().any() else point.tolist() for point in pixels]
-
-
 @torch.no_grad()
-def answers(lifter: RayLifter, chosen: dict, places: list[Place], pixels: Tensor | None = None) -> dict:
-    """The pose lifted from the first place, in camera and world coordinates, and as the others see it and the true one.
+def answers(
+    lifter: RayLifter, chosen: dict, places: list[Place], pixels: Tensor | None = None, height_error: float = 0.0
+) -> dict:
+    """The pose lifted from the first place, in camera and world coordinates, and as the others see it; and the true 2D of all.
 
     Args:
         pixels: the 2D pose; by default what the camera sees of the true pose.
+        height_error: by how much more than its height the lifter is told, metres.
     """
     cameras = [camera_at(torch.tensor(chosen["pose"][0]), place) for place in places]
     seen = [seen_from(chosen, place) for place in places]
-    pose = lifter(cameras[0].pixels_to_screen(seen[0] if pixels is None else pixels), cameras[0])
+    screen = cameras[0].pixels_to_screen(seen[0] if pixels is None else pixels)
+    pose = lifter(screen, raised_by(cameras[0], height_error))
     world = cameras[0].camera_to_world(pose)
-    views = [camera.world_to_pixels(world).tolist() for camera in cameras[1:]]
     return {
         "camera": pose.tolist(),
         "world": world.tolist(),
-        "views": views,
+        "views": [camera.world_to_pixels(world).tolist() for camera in cameras[1:]],
         "truths": [truth.tolist() for truth in seen],
     }
 
 
 def start_figure(lifter: RayLifter, test: MultiViewDataset, chosen: dict):
     """The page's 3D figure with the first example; `layout.meta` has the indices of the traces that move."""
-    place = START._replace(azimuth=chosen["facing"] + START.azimuth)
-    poses = {"truth": chosen["pose"], "lifted": answers(lifter, chosen, [place])["world"]}
+    truth, place = torch.tensor(chosen["pose"]), START._replace(azimuth=chosen["facing"] + START.azimuth)
+    lifted = torch.tensor(answers(lifter, chosen, [place])["world"])
     layers = [
-        Layer(over_the_middle(torch.tensor(pose)), test.skeleton, ghost=name == "truth", name="truth" if name == "truth" else "")
-        for name, pose in poses.items()
+        Layer(over_the_middle(truth), test.skeleton, ghost=True, name="truth"),
+        Layer(over_the_middle(lifted), test.skeleton),
     ]
     figure = show([Panel("the lifted pose", layers)], ALT, height=340)
     figure.layout.scene.camera.eye = {axis: CLOSER * value for axis, value in EYE.items()}

@@ -62,7 +62,7 @@ function toPixels({ near }, camera, point) {
 }
 
 // ---- what the network sees: the camera turned towards the person about the vertical, upright ----
-function see(model, camera, pixels) {
+function see(model, camera, pixels, heightError) {
   const missing = pixels.map((point) => point === null);
   const rays = filled(model, pixels).map((point) => toRay(camera, point));
   const up = camera.R.map((row) => row[2]);
@@ -70,7 +70,7 @@ function see(model, camera, pixels) {
   const forward = unit(minus(rays[0], times(up, dot(rays[0], up))));
   const turned = [cross(down, forward), down, forward];
   const ahead = rays.map((ray) => turnedBy(turned, ray)).map((ray) => times(ray, 1 / ray[2]));
-  return { rays: ahead, missing, turned, height: camera.center[2] };
+  return { rays: ahead, missing, turned, height: camera.center[2] + heightError };
 }
 
 // A missing joint (null) is put at the nearest one along the bones that was found.
@@ -130,8 +130,8 @@ function network(model, seen) {
 }
 
 // Joints in pixels -> joints in camera coordinates, metres; the mean of two answers, one of them to the mirror image.
-function lift(model, camera, pixels) {
-  const seen = see(model, camera, pixels);
+function lift(model, camera, pixels, heightError) {
+  const seen = see(model, camera, pixels, heightError);
   const [outputs, others] = [network(model, seen), network(model, mirrored(model, seen))];
   const scaled = outputs.map(([depth, x, y], joint) => {
     const [otherDepth, otherX, otherY] = others[model.partners[joint]];
@@ -144,18 +144,19 @@ function lift(model, camera, pixels) {
   });
 }
 
-function answer(model, { example, places, pixels }) {
+function answer(model, { example, places, pixels, height_error }) {
   const truth = model.examples[example].pose;
   const cameras = places.map((place) => cameraAt(model, truth[0], place));
   const truths = cameras.map((camera) => truth.map((point) => toPixels(model, camera, point)));
-  const pose = lift(model, cameras[0], pixels ?? truths[0]);
+  const pose = lift(model, cameras[0], pixels ?? truths[0], height_error);
   const world = pose.map((point) => toWorld(cameras[0], point));
   const views = cameras.slice(1).map((camera) => world.map((point) => toPixels(model, camera, point)));
   return { camera: pose, world, views, truths, focal: cameras[0].focal };
 }
 
-// A question is {example, places, pixels, ...}: the camera's place and those of onlookers, and the 2D pose, null for what
-// the camera sees of the true one. The reply is the message itself plus {camera, world, views, truths, focal}, or {error}.
+// A question is {example, places, pixels, height_error, ...}: the camera's place and those of onlookers; the 2D pose, null
+// for what the camera sees of the true one; and by how much more than its height the lifter is told, metres.
+// The reply is the message itself plus {camera, world, views, truths, focal}, or plus {error}.
 self.onmessage = async ({ data }) => {
   try {
     self.postMessage({ ...data, ...answer(await model, data) });

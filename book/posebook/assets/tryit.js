@@ -69,8 +69,8 @@
   }
 
   // A picture whose joints can be dragged, or focused and moved with the arrow keys, and taken away by a double click or
-  // the delete key. Calls onMove(joint, [x, y]), or onMove(joint, null).
-  function editor(manifest, onMove) {
+  // the delete key. Calls onMove(joint, [x, y]) and, for a joint taken away or put back, onToggle(joint, null or [x, y]).
+  function editor(manifest, onMove, onToggle) {
     const drawn = picture(manifest);
     const { side } = manifest.picture;
     const sideOf = (joint) => Object.keys(manifest.bones).find((s) => manifest.bones[s].some(([, child]) => child === joint));
@@ -110,7 +110,7 @@
       if (grabbed.moves) move(grabbed.joint, [at[0] + grabbed.offset[0], at[1] + grabbed.offset[1]]);
     });
     for (const ending of ["pointerup", "pointercancel"]) drawn.root.addEventListener(ending, () => (grabbed = null));
-    const toggle = (joint) => onMove(joint, missing[joint] ? spots[joint] : null);
+    const toggle = (joint) => onToggle(joint, missing[joint] ? spots[joint] : null);
     drawn.root.addEventListener("dblclick", (event) => {
       const joint = nearest(under(event));
       if (away(spots[joint], under(event)) < GRIP * side) toggle(joint);
@@ -184,10 +184,12 @@
   const degrees = (angle) => Math.round((angle * 180) / Math.PI);
   const ABOVE = { height: 5, distance: 1.5 }; // an onlooker's place
 
+  const signed = (value) => (value > 0 ? "+" : "") + metres(value);
   const SLIDERS = [
     { name: "direction", label: "Direction", min: -180, max: 180, step: 5, read: (value) => `${value}°` },
     { name: "height", label: "Height", min: 0.2, max: 4, step: 0.1, read: metres },
     { name: "distance", label: "Distance", min: 1.5, max: 10, step: 0.1, read: metres },
+    { name: "error", label: "Told a wrong height", min: -0.3, max: 0.3, step: 0.05, read: signed },
   ];
 
   // A labelled slider that shows its value.
@@ -204,7 +206,7 @@
       set(input.value);
       onInput(Number(input.value));
     });
-    return element("label", { className: "pk-slider" }, element("span", {}, label), input, output);
+    return element("label", { className: "pk-slider" }, element("span", {}, label), output, input);
   }
 
   function depthInWords(camera, joint) {
@@ -227,27 +229,47 @@
     return response.json();
   }
 
+  // What the lifter is told of the camera, and whether training drew cameras like it.
+  function toldInWords({ height, distance, error }, rootHeight, focal, trained) {
+    const tilt = degrees(Math.atan2(height - rootHeight, distance));
+    const way = tilt ? `looks ${tilt < 0 ? "up" : "down"} by ${Math.abs(tilt)}°` : "looks straight ahead";
+    const within = (value, [low, high]) => low <= value && value <= high;
+    const known = within(height, trained.height) && within(distance, trained.distance);
+    const warning = known ? "" : " No camera so placed was drawn in training.";
+    return `Told to the lifter: the camera is ${metres(height + error)} above the floor, ${way}, focal length ${Math.round(focal)} pixels.${warning}`;
+  }
+
   function build(place, manifest) {
-    const { azimuth, ...start } = manifest.start;
-    // pixels: null until a joint is moved; joint: the last one moved
-    const state = { example: 0, camera: { direction: degrees(azimuth), ...start }, pixels: null, seen: null, joint: null };
+    const state = {
+      example: 0,
+      camera: { ...manifest.start, error: 0 },
+      pixels: null, // null until a joint is touched
+      seen: null, // the 2D pose shown
+      joint: null, // the last one touched
+      moved: false, // whether a joint was moved, so that there is no true pose any more
+    };
     const ask = asker((answer) => (answer.error ? fail(place, new Error(answer.error)) : show(answer)));
-    const edit = editor(manifest, (joint, point) => {
+    const change = (joint, point, moved) => {
       const pixels = state.seen.with(joint, point);
       if (!pixels.some(Boolean)) return; // from nothing nothing is lifted
-      Object.assign(state, { joint, pixels, seen: pixels });
+      Object.assign(state, { joint, pixels, seen: pixels, moved });
       edit.draw(pixels);
       question();
-    });
+    };
+    const edit = editor(
+      manifest,
+      (joint, point) => change(joint, point, true),
+      (joint, point) => change(joint, point, state.moved),
+    );
     const question = () => {
-      const { example, pixels, joint, camera } = state;
+      const { example, pixels, joint, moved, camera } = state;
       const azimuth = manifest.examples[example].facing + radians(camera.direction);
       const here = { azimuth, height: camera.height, distance: camera.distance };
       const places = [here, { ...here, azimuth: azimuth + Math.PI / 2 }, { ...ABOVE, azimuth }];
-      ask({ example, pixels, joint, places });
+      ask({ example, pixels, joint, moved, places, height_error: camera.error });
     };
     const begin = () => {
-      Object.assign(state, { pixels: null, joint: null });
+      Object.assign(state, { pixels: null, joint: null, moved: false });
       question();
     };
     const show3d = poseFigure(place.querySelector("figure"), manifest);
@@ -258,7 +280,8 @@
     const sliders = SLIDERS.map((range) =>
       slider(range, state.camera[range.name], (value) => {
         state.camera[range.name] = value;
-        begin();
+        if (range.name === "error") question();
+        else begin(); // another camera sees another 2D pose
       }),
     );
     const [told, status] = ["pk-told", "pk-status"].map((className) => element("p", { className }));
@@ -275,27 +298,26 @@
     );
     panels[0].classList.add("pk-editor");
 
-    function show({ example, pixels, joint, places, camera, world, views, truths, focal }) {
-      const untouched = pixels === null;
-      if (example !== state.example || untouched !== (state.pixels === null)) return; // asked before the reader went on
+    function show({ example, pixels, joint, moved, camera, world, views, truths, focal }) {
+      if (example !== state.example || (pixels === null) !== (state.pixels === null)) return; // asked before the reader went on
       const truth = manifest.examples[example].pose;
-      if (untouched) {
+      if (pixels === null) {
         state.seen = truths[0];
         edit.draw(state.seen);
       }
-      show3d(world, untouched ? truth : null);
-      others.forEach((other, k) => other.draw(views[k], untouched ? truths[k + 1] : null));
-      const tilt = Math.round(degrees(Math.atan2(places[0].height - truth[0][2], places[0].distance)));
-      const way = tilt < 0 ? "up" : "down";
-      told.textContent = `Told to the lifter: the camera is ${metres(places[0].height)} above the floor, looks ${way} by ${Math.abs(tilt)}°, and its focal length is ${Math.round(focal)} pixels.`;
+      show3d(world, moved ? null : truth);
+      others.forEach((other, k) => other.draw(views[k], moved ? null : truths[k + 1]));
+      told.textContent = toldInWords(state.camera, truth[0][2], focal, manifest.trained_on);
       manifest.joints.forEach((_, k) => edit.describe(k, depthInWords(camera, k)));
-      status.textContent = untouched ? `The true pose is grey. ${errorInWords(world, truth)}` : movedInWords(joint, camera, truth);
+      const lines = [moved ? "" : `The true pose is grey. ${errorInWords(world, truth)}`];
+      if (joint !== null) lines.push(jointInWords(joint, camera, truth));
+      status.textContent = lines.filter(Boolean).join(" ");
     }
 
-    function movedInWords(joint, camera, truth) {
+    function jointInWords(joint, camera, truth) {
       const parent = manifest.parents[joint];
       const [length, before] = parent < 0 ? [] : [camera, truth].map((pose) => distance(pose[joint], pose[parent]));
-      const bone = parent < 0 ? "" : ` Its bone, to the ${manifest.joints[parent]}, is ${metres(length)} long; in the true pose ${metres(before)}.`;
+      const bone = parent < 0 ? "" : ` The bone from the ${manifest.joints[parent]} is ${metres(length)} long, truly ${metres(before)}.`;
       const guessed = state.seen[joint] ? "" : " (guessed)";
       return `${capital(manifest.joints[joint])}${guessed}: ${depthInWords(camera, joint)}.${bone}`;
     }
@@ -307,12 +329,12 @@
     again.addEventListener("click", begin);
     const controls = element("div", { className: "pk-controls" }, label("Pose ", menu), again);
     const camera = element("div", { className: "pk-camera", role: "group", ariaLabel: "The camera" }, ...sliders);
-    const { drawn, recorded } = manifest.errors_mm;
+    const [drawn, recorded, front, side] = ["drawn", "recorded", "front", "side"].map((name) => manifest.errors_mm[name].toFixed(1));
     const { height, distance: away } = manifest.trained_on;
     const accuracy =
-      `Measured on the synthetic test clips, relative to the pelvis (mpjpe): off by ${drawn.toFixed(1)} mm per joint ` +
-      `for cameras drawn at random, ${height.join(" to ")} m high and ${away.join(" to ")} m away as in training, ` +
-      `and by ${recorded.toFixed(1)} mm for the three cameras of the clips.`;
+      `Measured on the synthetic test clips, per joint and relative to the pelvis (mpjpe): ${drawn} mm for cameras drawn at random, ` +
+      `${height.join(" to ")} m high and ${away.join(" to ")} m away as in training; ${recorded} mm for the three cameras of the clips, ` +
+      `whose pictures it was not trained on; ${front} mm from the front and ${side} mm from the side, from the height and distance at which this page starts.`;
     place.prepend(controls, camera, told, panels[0]);
     place.append(status, panels[1], panels[2], element("p", { className: "pk-accuracy" }, accuracy));
     begin();
