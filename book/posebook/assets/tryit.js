@@ -189,12 +189,12 @@
     { name: "direction", label: "Direction", min: -180, max: 180, step: 5, read: (value) => `${value}°` },
     { name: "height", label: "Height", min: 0.2, max: 4, step: 0.1, read: metres },
     { name: "distance", label: "Distance", min: 1.5, max: 10, step: 0.1, read: metres },
-    { name: "error", label: "Told a wrong height", min: -0.3, max: 0.3, step: 0.05, read: signed },
+    { name: "error", label: "Told higher by", min: -0.3, max: 0.3, step: 0.05, read: signed },
   ];
 
   // A labelled slider that shows its value.
-  function slider({ label, read, ...range }, value, onInput) {
-    const input = element("input", { type: "range", ...range });
+  function slider({ name, label, read, ...range }, value, onInput) {
+    const input = element("input", { type: "range", id: `pk-camera-${name}`, ...range });
     const output = element("output");
     const set = (number) => {
       input.value = number;
@@ -206,7 +206,7 @@
       set(input.value);
       onInput(Number(input.value));
     });
-    return element("label", { className: "pk-slider" }, element("span", {}, label), output, input);
+    return element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input);
   }
 
   function depthInWords(camera, joint) {
@@ -329,12 +329,13 @@
     again.addEventListener("click", begin);
     const controls = element("div", { className: "pk-controls" }, label("Pose ", menu), again);
     const camera = element("div", { className: "pk-camera", role: "group", ariaLabel: "The camera" }, ...sliders);
-    const [drawn, recorded, front, side] = ["drawn", "recorded", "front", "side"].map((name) => manifest.errors_mm[name].toFixed(1));
+    const [drawn, pelvis, recorded, front, side] = ["drawn", "pelvis", "recorded", "front", "side"].map((name) => manifest.errors_mm[name].toFixed(1));
     const { height, distance: away } = manifest.trained_on;
     const accuracy =
       `Measured on the synthetic test clips, per joint and relative to the pelvis (mpjpe): ${drawn} mm for cameras drawn at random, ` +
-      `${height.join(" to ")} m high and ${away.join(" to ")} m away as in training; ${recorded} mm for the three cameras of the clips, ` +
-      `whose pictures it was not trained on; ${front} mm from the front and ${side} mm from the side, from the height and distance at which this page starts.`;
+      `${height.join(" to ")} m high and ${away.join(" to ")} m away as in training (the pelvis itself is off by ${pelvis} mm); ${recorded} mm for the three cameras ` +
+      `of the clips, whose pictures it was not trained on. From the height and distance at which this page starts: ` +
+      `${front} mm from the front, ${side} mm from the side.`;
     place.prepend(controls, camera, told, panels[0]);
     place.append(status, panels[1], panels[2], element("p", { className: "pk-accuracy" }, accuracy));
     begin();
