@@ -79,7 +79,7 @@ def export(folder: Path, digest: str) -> None:
     train, test = (load_dataset("synthetic", split) for split in ("train", "test"))
     lifter = trained(train)
     chosen = [example(test, *where) for where in EXAMPLES]
-    chosen.append(arms_raised(chosen[0], test.skeleton))
+    chosen.append(arms_out(chosen[0], test.skeleton))
     layers, weights = packed(linear_layers(lifter))
     manifest = {
         "digest": digest,
@@ -196,14 +196,14 @@ def example(test: MultiViewDataset, subject: str, action: str, seconds: float) -
     }
 
 
-def arms_raised(chosen: dict, skeleton: Skeleton) -> dict:
-    """An example with both arms straight up, as nobody in the training set has them."""
-    pose = torch.tensor(chosen["pose"])
-    bones = to_bones(pose, skeleton)
-    arms = [skeleton.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("elbow", "wrist")]
-    bones[arms] = bones[arms].norm(dim=-1, keepdim=True) * torch.tensor([0.0, 0.0, 1.0])
-    raised = from_bones(bones, skeleton) + pose[:1]
-    return chosen | {"name": "arms raised, as never in training", "pose": rounded(raised, 4)}
+def arms_out(chosen: dict, skeleton: Skeleton) -> dict:
+    """An example with both arms stretched out sideways, as nobody in the training set has them."""
+    pose, heading = torch.tensor(chosen["pose"]), chosen["facing"] + math.pi / 2
+    bones, to_the_left = to_bones(pose, skeleton), torch.tensor([math.cos(heading), math.sin(heading), 0.0])
+    for side, direction in (("left", to_the_left), ("right", -to_the_left)):
+        arm = [skeleton.index(f"{side}_{joint}") for joint in ("elbow", "wrist")]
+        bones[arm] = bones[arm].norm(dim=-1, keepdim=True) * direction
+    return chosen | {"name": "arms out, as never in training", "pose": rounded(from_bones(bones, skeleton) + pose[:1], 4)}
 
 
 def camera_at(root: Float[Tensor, "*batch 3"], place: Place) -> Cameras:
