@@ -129,6 +129,8 @@ def make_scenes(experiment: Experiment, people: MultiViewDataset) -> Scenes:
         arms=scene.arms,
         upper=scene.upper,
         jitter=scene.jitter,
+        body_scale=scene.body_scale,
+        bone_scale=scene.bone_scale,
         heads=scene.heads,
         balance=scene.balance,
         cameras=scene.scene_cameras,

@@ -106,6 +106,8 @@ class Scene(Group):
     arms: float = parameter(0.25, "share of arms of another frame", ("scenes",), can_be_0=True, most=1)
     upper: float = parameter(0.25, "share of upper bodies of another frame", ("scenes",), can_be_0=True, most=1)
     jitter: float = parameter(0.25, "share of poses with jittered bone directions", ("scenes",), can_be_0=True, most=1)
+    body_scale: float = parameter(0.0, "typical change of a whole body's size", ("scenes",), can_be_0=True, most=1)
+    bone_scale: float = parameter(0.0, "typical change of each bone's length", ("scenes",), can_be_0=True, most=1)
     heads: float = parameter(0.0, "share of heads below the thorax, as HumanEva-I's S3 has", ("scenes",), can_be_0=True, most=1)
     balance: float = parameter(0.7, "how evenly people and actions are drawn, 0 to 1", ("scenes",), can_be_0=True, most=1)
     scene_cameras: Literal["real", "moved", "drawn"] = parameter("real", "who sees the scenes", ("scenes",))
