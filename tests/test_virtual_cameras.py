@@ -4,6 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from posekit.datasets import load_dataset
+from posekit.random import generator
 from posekit.virtual_cameras import CHANGES, draw_cameras, higher, look_at, moved_to, nearer, seen_by, shifted
 
 
@@ -22,10 +24,29 @@ def test_moved_and_aimed_cameras(cameras, poses_world, source):
     assert (ahead[:, 2] > 0).all()
     assert (R[:, 1, 2] < 0).all()  # y down
 
-    drawn = draw_cameras(torch.zeros(500, 3) + torch.tensor([0, 0, 1.0]), torch.full((500, 2), 640.0), source, roll=0.0)
+    people, size = torch.zeros(500, 3) + torch.tensor([0, 0, 1.0]), torch.full((500, 2), 640.0)
+    drawn = draw_cameras(people, size, source, distance=(2.5, 7.0), roll=0.0)
     away = drawn.centers_world[:, :2].norm(dim=-1)
     assert 2.5 <= away.min() < away.max() <= 7.0 + 1e-4
     assert math.isclose(drawn.R_world_to_camera[:, 0, 2].abs().max().item(), 0, abs_tol=1e-6)
+
+
+def test_drawn_cameras_cover_real_ones():
+    """Heights, distances, sizes in the picture and directions of people as HumanEva-I's cameras have them."""
+    data = load_dataset("synthetic", "train", stride=5)
+    roots, own = data.poses_world[:, None, :1], data.frame_cameras
+    size = own.image_size_px.flatten(0, 1)
+    drawn = draw_cameras(roots.expand(-1, 3, 1, 3).reshape(-1, 3), size, generator(0))
+
+    def looks(cameras, people):
+        root, away = cameras.world_to_camera(people)[..., 0, :], people[..., 0, :] - cameras.centers_world
+        fills = 2 * cameras.focal_px[..., 0] / root.norm(dim=-1) / cameras.image_size_px.amin(-1)
+        parts = [cameras.centers_world[..., 2], away[..., :2].norm(dim=-1), fills, *(root[..., :2] / root[..., 2:]).unbind(-1)]
+        return torch.stack([part.flatten() for part in parts])
+
+    real, made = looks(own, roots), looks(drawn, roots.expand(-1, 3, 1, 3).flatten(0, 1))
+    inside = (real >= made.amin(1, keepdim=True)) & (real <= made.amax(1, keepdim=True))
+    assert inside.float().mean(1).min() > 0.98
 
 
 def test_moved_cameras_stay_upright_and_keep_what_they_look_at(cameras, source):
