@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import yaml
@@ -86,8 +87,8 @@ class Table:
         titles: heading of the rows' titles.
         caption: bold line above it.
         columns: what each column shows, to its heading: a metric, a parameter, or one of `at_test`, `printed` (the
-            report's number), `passes` (epochs of training, or of adaptation), `seeds` (how many), `change` (seed by
-            seed, against `base`) and `records` (links).
+            report's number), `passes` (epochs of training, or of adaptation), `seconds` (of a run, in the mean), `seeds`
+            (how many), `change` (seed by seed, against `base`) and `records` (links).
         base: the row that `change` compares with.
         across: a parameter, to the heading of one value of it, such as `{noise_px: "{:g} px"}`. Rows of one title then
             share a line, with a column for each value. `{column: "{}"}`: the rows say themselves where they stand.
@@ -149,6 +150,8 @@ class Table:
                 return str(row.printed_mm(start) or "–")
             case "passes":
                 return _joined(row.values("adapt_epochs") or row.values("epochs"))
+            case "seconds":
+                return f"{mean(record.provenance['seconds'] for record in records):.0f}" if records else "–"
             case "seeds":
                 return str(len(records))
             case "change":

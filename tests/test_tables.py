@@ -120,6 +120,16 @@ def test_columns_are_metrics_parameters_and_what_a_row_says(write, invent, tmp_p
     assert read_list(write()).rows[-1].values("width") == []  # triangulation has none
 
 
+def test_seconds_are_those_of_the_runs_in_the_mean(write, record, tmp_path):
+    text = LIST.replace("      seeds: seeds\n", "      seconds: took\n")
+    rows, tables, _ = read_list(write(text))
+    for experiment, seconds in zip(rows[0].experiments, (10.0, 20.6)):
+        where = record.provenance | {"seconds": seconds}
+        replace(record, experiment=experiment.flat(), provenance=where).save(tmp_path, rows[0].name)
+    first, second = (line[4] for line in cells(tables["lifters"].markdown(by_row(tmp_path)))[2:4])
+    assert (first, second) == ("15", "–")
+
+
 def test_a_table_across_a_parameter_has_a_column_for_each_value(write, invent, tmp_path):
     rows, tables, _ = read_list(write())
     by_name = {row.name: row for row in rows}
