@@ -79,11 +79,12 @@ def show(
         for trace in panel.extra:
             figure.add_trace(trace.update(scene=axes["scene"]) if panel.image_size is None else trace.update(axes))
         for layer in panel.layers:
+            named = index == 0 and layer is next((one for one in panel.layers if not one.ghost), None)
             for side in COLORS:
                 lines = _bone_lines(layer, side)[::stride]
                 if lines.shape[1]:
                     moving.append((len(figure.data), lines))
-                    figure.add_trace(_line_trace(lines[0], layer, side, axes, legend=index == 0 and not layer.ghost))
+                    figure.add_trace(_line_trace(lines[0], layer, side, axes, legend=named))
         titles.append(dict(text=panel.title, showarrow=False, xref="paper", yref="paper", xanchor="center", yanchor="bottom"))
     figure.update_layout(annotations=titles, **LOOK)
     wide, narrow = (_placement(panels, arrange, height, is_narrow, columns) for is_narrow in (False, True))

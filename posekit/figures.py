@@ -1,12 +1,14 @@
 """The book's figures: poses, drawn people, views, reprojections, curves, bars. `drawing` defines their look."""
 
+from collections.abc import Iterable
+
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA, GHOST, LINES
-from posekit.drawing import LOOK, UNNAMED, Layer, Panel, show
+from posekit.drawing import EYE, LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
 from posekit.renaming import renamed
 from posekit.samples import Views
@@ -131,11 +133,25 @@ def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **optio
         alt: what a reader who cannot see the figure should know.
         options: of `drawing.show`, such as `columns` or `height`.
     """
+    box = _around(scenes.values())
     panels = [
-        Panel(title, [Layer(_still(pose), skeleton) for pose in scene.poses_world], None, ROOM_BOX, [_frusta(scene.cameras)])
+        Panel(title, [Layer(_still(pose), skeleton) for pose in scene.poses_world], box=box, extra=[_frusta(scene.cameras)])
         for title, scene in scenes.items()
     ]
-    return show(panels, alt, **options)
+    figure = show(panels, alt, **options)
+    figure.update_traces(line_width=4, marker_size=1.5, selector=dict(type="scatter3d", mode="lines+markers"))
+    for placement, nearer in (("wide", 0.8), ("narrow", 1.15)):
+        eye = {axis: nearer * value for axis, value in EYE.items()}
+        suffixes = ("" if index == 0 else index + 1 for index in range(len(panels)))
+        figure.layout.meta[placement].update({f"scene{suffix}.camera.eye": eye for suffix in suffixes})
+    return figure.update_scenes(camera_eye={axis: 0.8 * value for axis, value in EYE.items()})
+
+
+def _around(scenes: Iterable[Scene], margin: float = 0.8) -> tuple:
+    """A box on the floor around all people and cameras, which shows them larger than the whole room would."""
+    points = torch.cat([torch.cat([scene.poses_world[:, 0], scene.cameras.centers_world]) for scene in scenes])
+    low, high = (points.amin(0) - margin).tolist(), (points.amax(0) + margin).tolist()
+    return (low[0], high[0]), (low[1], high[1]), (0.0, max(2.2, high[2] - 0.4))
 
 
 def pictures_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **options) -> go.Figure:
