@@ -143,6 +143,7 @@ torch.testing.assert_close(up[0], up[1])
 # ## Scenes
 #
 # `posekit.scenes.Scenes` makes such people by the batch, anew at every step of training. A `Mix` says what is done to them.
+# Others have varied labelled poses in such ways {cite}`li2020evolutionary,gong2021poseaug`; ours are triangulated.
 # `PLAIN` does nothing: the recorded poses where they were recorded.
 # The other mixes below each change one more thing, always and not by chance, so that it can be seen:
 
@@ -162,12 +163,12 @@ mixes = {
 # %%
 from_C1 = train.select_views(["C1"])
 drawn = {
-    name: Scenes(from_C1, mix).draw(1, generator(7)) for name, mix in mixes.items()
+    name: Scenes(from_C1, mix).draw(1, generator(24)) for name, mix in mixes.items()
 }
 
 # %%
 alt = "Six rooms, each with one person and one camera: as recorded; elsewhere and facing another way; left and right exchanged; with other arms; with slightly other bones; and seen by a camera in another place."
-rooms_figure(drawn, train.skeleton, alt, columns=3, height=560)
+rooms_figure(drawn, train.skeleton, alt, columns=2, height=720)
 
 # %% [markdown]
 # This is what these cameras see:
@@ -190,14 +191,14 @@ for name in ("turned and moved", "bones jittered"):
 
 # %% [markdown]
 # Together, they turn one recording into as many people as one likes.
-# These are thirty as they were recorded, and thirty drawn anew:
+# These are five people as they were recorded, and five drawn anew:
 
 # %%
 crowds = {"as recorded": PLAIN, "drawn anew": Mix()}
 crowds = {
-    name: Scenes(train, mix).draw(30, generator(2)) for name, mix in crowds.items()
+    name: Scenes(train, mix).draw(5, generator(2)) for name, mix in crowds.items()
 }
-alt = "Two rooms with thirty people each. As recorded, they stand on a few paths; drawn anew, they are spread over the floor and face all ways."
+alt = "Two rooms with five people each, and the cameras that see them: as recorded, and drawn anew."
 rooms_figure(crowds, train.skeleton, alt, height=400)
 
 # %% [markdown]
@@ -296,7 +297,7 @@ assert error("+ parts and jitter", "parts") < 0.8 * error("+ mirrored", "parts")
 
 # %% [markdown]
 # The camera that training never saw is the same story.
-# C3 stands on another side of the room, and turning the people goes most of the way there:
+# C3 stands on another side of the room, and turning the people goes a good part of the way there:
 
 # %%
 assert error("+ turned and moved", "C3") < 0.8 * error("as recorded", "C3")
@@ -356,25 +357,34 @@ assert mean(recombined) > 2 * error("+ parts and jitter", "as recorded")
 # ## Any camera at all?
 #
 # Why stop at the cameras of the room? A camera can be drawn as well: at any height and distance, with any focal length.
-# So let us train the same lifter on people seen by drawn cameras, and ask all of them about one test set: C1, C2 and C3 as they are.
+# So let us train the same lifter on people seen by drawn cameras, and ask it about the test clips as they were recorded.
 
 # %%
 any_camera = replace(steps["+ mirrored"], cameras="drawn")
 trained["any camera"] = [lifter_from(any_camera, seed) for seed in range(seeds)]
-all_views = {
-    name: [report_mpjpe_mm(one, test) for one in trained[name]]
-    for name in ("+ mirrored", "any camera")
+errors["any camera"] = {
+    asks: [off_mm(one, asked[asks]) for one in trained["any camera"]]
+    for asks in ("as recorded", "C3")
 }
 
 # %% tags=["hide-input"]
-rows = [[name, plus_minus(mean(e), stdev(e), 1)] for name, e in all_views.items()]
-Markdown(table(["trained on", "C1, C2 and C3, `report_mpjpe`, mm"], rows))
+rows = [
+    [
+        row,
+        *(
+            plus_minus(mean(e := errors[row][a]), stdev(e), 1)
+            for a in ("as recorded", "C3")
+        ),
+    ]
+    for row in ("+ mirrored", "any camera")
+]
+Markdown(table(["trained on; `report_mpjpe`, mm", "seen by C1 and C2", "by C3"], rows))
 
 # %% [markdown]
-# That is far worse, even for the cameras that training had never shown to the other lifter.
+# That is far worse. It is worse even for C3, which neither of the two lifters had seen.
 
 # %%
-assert mean(all_views["any camera"]) > 2 * mean(all_views["+ mirrored"])
+assert error("any camera", "C3") > 2 * error("+ mirrored", "C3")
 
 # %% [markdown]
 # A lifter that sees nothing but a picture may take for granted that it comes from a camera like those it learnt from.
@@ -407,4 +417,5 @@ f"{longer_mm:.1f} mm; as recorded, in a third of the time: {error('as recorded',
 few = triangulated(recording.select_views(["C1", "C2"]).every(30))
 from_few = lifter_from(steps["+ mirrored"], 0, few, epochs=30 * epochs)
 few_mm = off_mm(from_few, asked["as recorded"])
+assert few_mm < 1.1 * error("+ mirrored", "as recorded")
 f"{len(few)} poses: {few_mm:.1f} mm, against {error('+ mirrored', 'as recorded'):.1f} mm from {len(seen_by_two)}"
