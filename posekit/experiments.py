@@ -21,19 +21,31 @@ from posekit.scenes import Mix, Scenes
 from posekit.sequences import MultiViewDataset
 from posekit.settings import PARAMETERS, Experiment
 from posekit.skeleton import Skeleton
-from posekit.teachers import triangulated
+from posekit.teachers import levelled, triangulated
 from posekit.training import Curve, Samples, adapt, evaluate, evaluate_poses, fit
 from posekit.triangulation import refine, triangulate, triangulate_robustly
+from posekit.virtual_cameras import seen_by
 
 STANDARD_SAMPLE = 20_000
 """People of a scene that set the constants of a lifter's input."""
 
 
-def load_split(experiment: Experiment, split: str, data_root: str | Path | None = None) -> MultiViewDataset:
-    """The training or test data of an experiment."""
+def load_split(
+    experiment: Experiment, split: str, data_root: str | Path | None = None, at_test: bool | None = None
+) -> MultiViewDataset:
+    """The training or test data of an experiment.
+
+    Args:
+        experiment: the settings.
+        split: "train" or "test".
+        data_root: where licensed datasets lie; see `datasets.load_dataset`.
+        at_test: whether the cameras and people are those of the test. Default: for the test split.
+    """
     data = experiment.data
+    at_test = split == "test" if at_test is None else at_test
+    subjects, cameras = (data.test_subjects, data.test_cameras) if at_test else (data.subjects, data.cameras)
     options = {} if data.lens == "own" else {"lens": data.lens}
-    names = data.cameras if split == "train" else data.test_cameras
+    options |= {} if subjects == "all" else {"subjects": tuple(subjects.split("+"))}
     dataset = load_dataset(
         data.dataset,
         split,
@@ -43,18 +55,20 @@ def load_split(experiment: Experiment, split: str, data_root: str | Path | None 
         noise_seed=experiment.seed,
         **options,
     )
-    return dataset if names == "all" else dataset.select_views(names.split("+"))
+    if at_test and data.test_seen_by != "own":
+        dataset = seen_by(dataset, triangulated(dataset).poses_world, data.test_seen_by)
+    return dataset if cameras == "all" else dataset.select_views(cameras.split("+"))
 
 
 def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> tuple[MultiViewDataset, MultiViewDataset]:
     """What an experiment trains on and what it is measured on.
 
-    Measured on "validation", both come from the training clips; see `MultiViewDataset.validation_split`.
+    Measured on "validation", both come from the training clips; see `MultiViewDataset.validation_split`. With different
+    `subjects` and `test_subjects` the people held out are then training people whom the lifter has not seen.
     """
     if experiment.data.measured_on == "test":
         return load_split(experiment, "train", data_root), load_split(experiment, "test", data_root)
-    seen_in_test = experiment.but(cameras=experiment.data.test_cameras)
-    train, test = (load_split(one, "train", data_root).validation_split() for one in (experiment, seen_in_test))
+    train, test = (load_split(experiment, "train", data_root, at_test).validation_split() for at_test in (False, True))
     return train[0], test[1]
 
 
@@ -98,6 +112,7 @@ def make_samples(experiment: Experiment, train: MultiViewDataset) -> Samples:
     """
     if experiment.method in ("supervised", "scenes"):
         taught = train if experiment.target_poses == "labels" else triangulated(train, experiment.teacher.smooth_targets)
+        taught = levelled(taught) if experiment.data.floors == "levelled" else taught
         return taught.labelled_poses() if experiment.method == "supervised" else make_scenes(experiment, taught)
     if experiment.method not in SEQUENCE_METHODS:
         return train.views()
@@ -114,6 +129,8 @@ def make_scenes(experiment: Experiment, people: MultiViewDataset) -> Scenes:
         arms=scene.arms,
         upper=scene.upper,
         jitter=scene.jitter,
+        body_scale=scene.body_scale,
+        bone_scale=scene.bone_scale,
         heads=scene.heads,
         balance=scene.balance,
         cameras=scene.scene_cameras,
@@ -136,9 +153,10 @@ def run(
         data_root: where licensed datasets lie; see `datasets.load_dataset`.
         device: torch's name of it.
         test_every: epochs between two points of the record's error curve.
-        models_dir: keep trained lifters here and take them from here, so that adaptation need not train its source
-            model again; and keep the state of an unfinished run, to go on from after an interruption. Runs side by
-            side may share the folder: each model is locked while it trains, and who waited for it uses it.
+        models_dir: keep trained lifters here. Adaptation takes its source model from here, and a run with parameters
+            that count at the test alone (`test_cameras` and the like) the lifter trained without them; its record then
+            has no curve. The state of an unfinished run is kept here too, to go on from after an interruption. Runs
+            side by side may share the folder: each model is locked while it trains, and who waited for it uses it.
 
     Returns:
         The record, and the lifter (none for triangulation).
@@ -154,9 +172,8 @@ def run(
         evaluation = evaluate_poses(_triangulated(experiment.teacher.triangulation, test), test)
     else:
         how = dict(test=test, test_every=test_every)
-        adapts = experiment.method == "adaptation"
-        lifter, curve = _trained(_source_model(experiment), train, device, models_dir, reuse=adapts, **how)
-        if adapts:
+        lifter, curve = _trained(experiment, _source_model(experiment), train, device, models_dir, **how)
+        if experiment.method == "adaptation":
             lifter, curve = _adapted(experiment, lifter, device, models_dir, **how)
         evaluation = evaluate(lifter, test)
     where = code | machine(device) | {"seconds": round(time.perf_counter() - start, 1)}
@@ -172,17 +189,20 @@ def _check_device(device: str) -> None:
 
 
 def _source_model(experiment: Experiment) -> Experiment:
-    """The training behind an experiment: adaptation starts from the label-free model of the same settings."""
-    if experiment.method != "adaptation":
-        return experiment
-    unused = {name: p.default for name, p in PARAMETERS.items() if p.methods == ("adaptation",)}
-    return experiment.but(method="label_free", test_cameras="all", **unused)
+    """The training behind an experiment, without what counts at the test alone.
+
+    Adaptation starts from the label-free model of the same settings.
+    """
+    adapts = experiment.method == "adaptation"
+    left_out = {p.name: p.default for p in PARAMETERS.values() if p.at_test or (adapts and p.methods == ("adaptation",))}
+    return experiment.but(method="label_free" if adapts else experiment.method, **left_out)
 
 
-def _trained(experiment: Experiment, train, device, models_dir, reuse, **how):
-    kept = _kept(experiment, models_dir)
+def _trained(experiment, source, train, device, models_dir, **how):
+    """The lifter of the `source` model, and its curve: a kept one has none, and is taken where the experiment asks for more."""
+    kept, unfinished = _kept(source, models_dir), _kept(experiment, models_dir)
     with _locked(kept):
-        if reuse and kept and kept.exists():
+        if source != experiment and kept and kept.exists():
             return load_lifter(kept).to(device), Curve()
         draws = generator(experiment.seed)
         lifter = make_lifter(experiment, train.skeleton, draws).to(device)
@@ -202,7 +222,7 @@ def _trained(experiment: Experiment, train, device, models_dir, reuse, **how):
             average=experiment.training.average,
             switch=experiment.training.switch if experiment.network.dropout.endswith("->0.0") else "none",
             generator=draws,
-            checkpoint=kept and kept.with_suffix(".unfinished"),
+            checkpoint=unfinished and unfinished.with_suffix(".unfinished"),
             **how,
         )
         if kept:

@@ -43,6 +43,7 @@ class Row:
         group: a heading within the table.
         at_test: what the method needs at test, such as "1 view, 9 frames" or "3 views, full calibration".
         printed: which of the report's numbers it stands beside, as `report_table` names them.
+        column: in which column of a table across `column` it stands.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Row:
     group: str = ""
     at_test: str = ""
     printed: str = ""
+    column: str = ""
 
     @property
     def key(self) -> str:
@@ -63,7 +65,12 @@ class Row:
         return report_table(self.experiments[0].data.dataset, start=start)[self.printed] if self.printed else None
 
     def values(self, parameter: str) -> list:
-        """The different values of a parameter over the row's runs; none if it does not count for the method."""
+        """The different values of a parameter over the row's runs; none if it does not count for the method.
+
+        For "column" it is the row's own.
+        """
+        if parameter == "column":
+            return [self.column]
         if self.experiments[0].method not in PARAMETERS[parameter].methods:
             return []
         return list(dict.fromkeys(experiment.flat()[parameter] for experiment in self.experiments))
@@ -83,7 +90,7 @@ class Table:
             seed, against `base`) and `records` (links).
         base: the row that `change` compares with.
         across: a parameter, to the heading of one value of it, such as `{noise_px: "{:g} px"}`. Rows of one title then
-            share a line, with a column for each value.
+            share a line, with a column for each value. `{column: "{}"}`: the rows say themselves where they stand.
         metric: what `across` and `change` show.
         digits: decimals of a metric.
         best: whether a last line names the best row of each column (with `across`).
@@ -281,7 +288,7 @@ def _table(name: str, declared: dict[str, Any], shown: list[Row]) -> Table:
         raise ValueError(f"table {name}: {error}") from None
     if bool(made.columns) == bool(made.across):
         raise ValueError(f"table {name}: expected either columns or across")
-    unknown = [parameter for parameter in made.across or {} if parameter not in PARAMETERS]
+    unknown = [parameter for parameter in made.across or {} if parameter not in (*PARAMETERS, "column")]
     if unknown:
         raise ValueError(f"table {name}: across must name a parameter, got {', '.join(unknown)}")
     if made.base and made.base not in [row.name for row in made.rows]:

@@ -137,6 +137,27 @@ def test_a_table_across_a_parameter_has_a_column_for_each_value(write, invent, t
     assert curves == {"lifter": ([0, 5], [20, 30]), "geometry": ([0], [0.5]), "shown again": ([0], [30])}
 
 
+def test_rows_may_say_themselves_in_which_column_they_stand(write, invent, tmp_path):
+    text = LIST.replace('across: {noise_px: "{:g} px"}', 'across: {column: "{}"}')
+    text = text.replace("title: lifter, seeds", "title: seen, column: ours, seeds").replace(
+        "title: lifter, noise_px: 5", "title: unseen, noise_px: 5"
+    )
+    text = text.replace("title: geometry,", "title: seen, column: geometry,").replace(
+        "title: shown again", "title: seen, column: wide"
+    )
+    rows, tables, _ = read_list(write(text))
+    by_name = {row.name: row for row in rows}
+    for name, errors in {"few-px": [20.0], "many-px": [30.0], "geometry": [0.5], "wide": [25.0, 25.0]}.items():
+        invent(by_name[name], *errors)
+    assert cells(in_text(tables["noise"].markdown(by_row(tmp_path)))) == [
+        ["error", "ours", "geometry", "wide"],
+        ["---", "---", "---", "---"],
+        ["seen", "20.0", "0.5", "25.0 ± 0.0"],
+        ["unseen", "30.0", "–", "–"],
+        ["**best**", "seen", "seen", "seen"],
+    ]
+
+
 def test_a_misspelt_metric_is_named_with_those_there_are(write, invent, tmp_path):
     rows, tables, _ = read_list(write(LIST.replace("root_error:", "rot_error:")))
     invent(rows[0], 1.0, 2.0, root_error=1.0)
