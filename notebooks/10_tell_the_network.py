@@ -477,7 +477,7 @@ Markdown(tables["beyond"].markdown(runs))
 
 # %% [markdown]
 # The test cameras there are the training cameras, and a picture may then be enough to recognise its camera.
-# How the same lifters do on cameras that they have never seen is another question, as the curves above show.
+# How the same lifters do on cameras that they have never seen is another question, as the curves above show; [](07_results) has the rows that ask it.
 #
 # ## What we saw
 #
