@@ -169,7 +169,7 @@ mixes = {
 # %%
 from_C1 = train.select_views(["C1"])
 drawn = {
-    name: Scenes(from_C1, mix).draw(1, generator(24)) for name, mix in mixes.items()
+    name: Scenes(from_C1, mix).draw(1, generator(14)) for name, mix in mixes.items()
 }
 
 # %%
