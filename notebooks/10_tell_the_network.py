@@ -84,6 +84,8 @@ test = load_dataset("synthetic", "test", stride=4)
 noisy = test.with_detector_noise(noise_px, 0.0, generator(0))
 pixels = noisy.pixels.clone()
 pixels[:, :, 4] = torch.nan  # the left wrist
+
+# %%
 cameras = test.frame_cameras
 rays = cameras.pixels_to_rays(pixels)
 
@@ -107,6 +109,7 @@ def axes(down, forward):
     return torch.stack([right, down, forward], dim=-2)
 
 
+# %%
 def facing(root):
     forward = normalize(root, dim=-1)
     y = torch.tensor([0.0, 1.0, 0.0])
@@ -214,6 +217,7 @@ def lifter_from(needs, seed, mix=mix, **options):
     return lifter
 
 
+# %%
 def lifters_from(needs, **options):
     return [lifter_from(needs, seed, **options) for seed in range(seeds)]
 
@@ -237,10 +241,12 @@ views = {"C1 and C2": test.select_views(["C1", "C2"])}
 views["C3, never seen"] = test.select_views(["C3"])
 
 
+# %%
 def error_mm(lifter, data):
     return evaluate(lifter, data).metrics_mm["report_mpjpe"]
 
 
+# %%
 def errors_of(lifters):
     return {
         name: [error_mm(one, data) for one in lifters] for name, data in views.items()
@@ -292,7 +298,7 @@ depths, free = (
 averaged = error("+ mirror image averaged", "C1 and C2")
 assert averaged < depths
 assert free < depths
-f"free: {free:.1f} mm, depths: {depths:.1f} mm, depths and mirror images: {averaged:.1f} mm"
+f"free {free:.1f} mm, depths {depths:.1f} mm, and mirror images {averaged:.1f} mm"
 
 # %% [markdown]
 # ## Is that the reason?
@@ -305,11 +311,13 @@ f"free: {free:.1f} mm, depths: {depths:.1f} mm, depths and mirror images: {avera
 C1 = test.select_views(["C1"])
 
 
+# %%
 def seen_by(cameras):
     pixels = cameras[C1.clip_of_frame].world_to_pixels(C1.poses_world[:, None])
     return replace(C1, cameras=cameras, pixels=pixels)
 
 
+# %%
 def zoomed(factor):
     return seen_by(replace(C1.cameras, focal_px=factor * C1.cameras.focal_px))
 
@@ -350,6 +358,8 @@ changes = {
     "tilt": (tilted, [-10.0, -5.0, 0.0, 5.0, 10.0]),
     "height": (raised, [-0.8, -0.4, 0.0, 0.4, 0.8]),
 }
+
+# %%
 shown = ["screen", "rays", "level"]
 
 
@@ -358,6 +368,7 @@ def curve(name, change, values):
     return [mean(error_mm(one, change(v)) for one in trained[name]) for v in values]
 
 
+# %%
 curves = {
     thing: {name: (values, curve(name, change, values)) for name in shown}
     for thing, (change, values) in changes.items()

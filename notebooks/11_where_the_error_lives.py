@@ -139,7 +139,7 @@ bar_figure({"error": exact}, "report_mpjpe (mm)", alt)
 assert exact["relative depths exact"] < 0.5 * exact["root depth exact"]
 errors = result.metrics_mm
 assert errors["root_error"] < 2 * errors["mpjpe"]
-f"root: off by {errors['root_error']:.1f} mm; other joints, relative to it: {errors['mpjpe']:.1f} mm"
+"root {root_error:.1f} mm, other joints about it {mpjpe:.1f} mm".format(**errors)
 
 # %% [markdown]
 # ## Is it a memory?
@@ -197,11 +197,9 @@ bar_figure(memory, "mpjpe (mm)", alt)
 
 # %%
 near_half, far_half = halves
-growth = {
-    name: by_half[far_half] - by_half[near_half] for name, by_half in memory.items()
-}
+growth = {name: half[far_half] / half[near_half] for name, half in memory.items()}
 assert growth["the lifter"] < growth["nearest training pose"]
-{name: f"{more:+.1f} mm" for name, more in growth.items()}
+{name: f"{times:.2f} times as far off" for name, times in growth.items()}
 
 # %% [markdown]
 # ## A new moment, a new person
@@ -323,7 +321,7 @@ curve_figure(curve, "report_mpjpe (mm)", "poses with a smaller error (%)", alt)
 
 # %%
 median, worst = each.quantile(0.5), each.quantile(0.99)
-f"median {median:.1f} mm, mean {each.mean():.1f} mm; one in a hundred is above {worst:.1f} mm"
+f"median {median:.1f} mm, one in a hundred above {worst:.1f} mm"
 
 # %% [markdown]
 # This is the worst of all poses:
