@@ -29,7 +29,6 @@ SMALL = {
     "08_labels_for_free": dict(width=32, epochs=6, seeds=2),
     "09_turn_the_person": dict(width=64, seeds=2),
     "10_tell_the_network": dict(width=64, seeds=2),
-    "11_where_the_error_lives": dict(width=64, steps=200),
     "experiment": dict(width=16, epochs=1),
 }
 
