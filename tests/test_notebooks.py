@@ -27,6 +27,8 @@ SMALL = {
     "05_sequences": dict(width=16, epochs=1, window=9, stride=8),
     "07_results": dict(width=16, epochs=3, adapt_epochs=1, stride=4),
     "08_labels_for_free": dict(width=32, epochs=6, seeds=2),
+    "09_turn_the_person": dict(width=64, seeds=2),
+    "10_tell_the_network": dict(width=64, seeds=2),
     "experiment": dict(width=16, epochs=1),
 }
 
