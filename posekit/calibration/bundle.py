@@ -124,16 +124,20 @@ def bundle_adjust(
     for _ in range(1 if robust_px else 2):
         if robust_px is None:
             problem = replace(problem, robust_px=robust_scale(residuals(problem, local, placed), weights))
-        local, placed, cost = adjust(problem, local, placed, iterations)
-    frames, _, joints, _ = pixels.shape
-    error = residuals(problem, local, placed).where(weights > 0, torch.nan)
-    seen = ((weights > 0).sum(0) >= 2).unsqueeze(-1)
+        local, placed, _ = adjust(problem, local, placed, iterations)
+    return evidence(problem, local, placed, len(pixels), world)
+
+
+def evidence(problem: Problem, local: Cameras, points: Tensor, frames: int, world: Cameras) -> BundleAdjustment:
+    """What an adjustment found, with cameras and points of the first camera's frame moved to the world."""
+    error = residuals(problem, local, points).where(problem.weights > 0, torch.nan)
+    seen = ((problem.weights > 0).sum(0) >= 2).unsqueeze(-1)
     return BundleAdjustment(
         cameras=moved_back(local, world),
-        points=world.camera_to_world(placed).where(seen, torch.nan).view(frames, joints, 3),
-        cost_px2=cost.item(),
-        residuals_px=error.view(-1, frames, joints).transpose(0, 1),
-        **_deviations(problem, local, placed),
+        points=world.camera_to_world(points).where(seen, torch.nan).unflatten(0, (frames, -1)),
+        cost_px2=robust_cost(problem, error.nan_to_num()).item(),
+        residuals_px=error.unflatten(-1, (frames, -1)).transpose(0, 1),
+        **_deviations(problem, local, points),
     )
 
 

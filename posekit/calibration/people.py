@@ -1,4 +1,4 @@
-"""Cameras from the people they see."""
+"""Cameras from the people they see: start from pairs of views, adjust everything, say how far to trust it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,59 +14,195 @@ from posekit.calibration.bundle import (
     Problem,
     adjust,
     as_points,
+    evidence,
     initial_points,
     mask_of,
-    moved_back,
     residuals,
     robust_cost,
     robust_scale,
 )
-from posekit.calibration.relative import RelativePoses, depths, relative_poses
-from posekit.calibration.rig import assemble, spanning_tree, view_pairs
+from posekit.calibration.relative import CAUCHY_PX, RelativePoses
+from posekit.calibration.report import CalibrationReport, Restarts, report_on
+from posekit.calibration.rig import Pairs, assemble, spanning_tree, study_pairs
 from posekit.cameras import Cameras
+from posekit.random import generator as seeded_generator
+from posekit.skeleton import Skeleton
 
 COARSE_POINTS, FINE_POINTS = 400, 1000
+COARSE_STEPS, FINE_STEPS = 12, 40
+PERSON_M = 1.5
+"""What is taken for the largest distance between two joints of a person, until `set_scale` knows better."""
 
 
-class Start(NamedTuple):
+class Calibration(NamedTuple):
+    """Cameras found, and what speaks for and against them."""
+
     cameras: Cameras
-    points: Tensor
-    cost: float
-    robust_px: float
+    report: CalibrationReport
 
 
 def guess_intrinsics(image_size_px: Float[Tensor, "V 2"], focal: float = 1.2) -> Cameras:
+    """Pinholes with the "opencv" lens for cameras of which only the image sizes are known; extrinsics are the identity.
+
+    Args:
+        image_size_px: widths and heights.
+        focal: focal length as a multiple of the longer side; 1.2 is a usual camera's.
+
+    >>> guess_intrinsics(torch.tensor([[1920.0, 1080.0], [1080.0, 1920.0]])).focal_px[:, 0]
+    tensor([2304., 2304.], dtype=torch.float64)
+    """
     size = image_size_px.double()
-    views = len(size)
     return Cameras.checked(
-        R_world_to_camera=torch.eye(3, dtype=torch.float64).repeat(views, 1, 1),
-        t_world_to_camera=torch.zeros(views, 3, dtype=torch.float64),
+        R_world_to_camera=torch.eye(3, dtype=torch.float64).repeat(len(size), 1, 1),
+        t_world_to_camera=torch.zeros(len(size), 3, dtype=torch.float64),
         focal_px=focal * size.amax(-1, keepdim=True).expand(-1, 2),
         center_px=size / 2,
         image_size_px=size,
     )
 
 
-def find(problem, intrinsics, generator):
-    """One start."""
-    pinhole, ideal = pinholes(problem, intrinsics)
-    rays = pinhole.pixels_to_rays(ideal.pixels)
-    pairs = view_pairs(len(pinhole))
-    a, b = pairs.T
-    weights = (problem.weights[a] * problem.weights[b]).sqrt()
-    focal = pinhole.focal_px.mean(-1)
-    poses = relative_poses(rays[a], rays[b], weights, (focal[a] * focal[b]).sqrt(), generator)
-    quality = pair_quality(poses, rays[a], rays[b], weights)
-    tree = spanning_tree(quality * (0.5 + torch.rand(len(pairs), generator=generator, dtype=torch.float64)), len(pinhole))
-    order = torch.randperm(ideal.pixels.shape[1], generator=generator)
-    few = replace(ideal.subset(order[:COARSE_POINTS]), robust_px=5.0)
-    rigs = assemble(few, pinhole, poses, tree)
-    rigs, _, cost = adjust(few, rigs, initial_points(few, rigs), 12)
-    best = rigs[cost.argmin()]
-    return replace(intrinsics, R_world_to_camera=best.R_world_to_camera, t_world_to_camera=best.t_world_to_camera), cost, tree, poses
+def calibrate_from_people(
+    pixels: Float[Tensor, "F V J 2"],
+    intrinsics: Cameras,
+    confidence: Float[Tensor, "F V J"] | None = None,
+    *,
+    free_focal: bool | Sequence[bool] = False,
+    free_k1: bool | Sequence[bool] = False,
+    frames: int = 200,
+    restarts: int = 3,
+    skeleton: Skeleton | None = None,
+    view_names: Sequence[str] | None = None,
+    generator: torch.Generator | None = None,
+) -> Calibration:
+    """Where the cameras stand, from the 2D joints of people who move between them; no board, no 3D.
+
+    Every pair of views proposes relative poses, which are chained to candidate rigs; the one that a short bundle
+    adjustment likes best is adjusted further. This is done several times, from other random numbers; the lowest robust
+    cost wins, and the report says whether the others agree. **Look at the report**: people who stay in place, views out of
+    step and swapped sides give wrong cameras that look fine in pixels.
+
+    The world is the first camera's: its origin there, z up in its image, y forward. The size is a guess (people are
+    1.5 m from one end of the skeleton to the other): see `set_scale` and `set_upright`.
+
+    Args:
+        pixels: 2D joints of one person or several takes, synchronised; NaN where missing. Cameras that move between
+            takes are calibrated per take.
+        intrinsics: (V,) cameras of which only focal lengths, principal points, lenses and image sizes are read;
+            `guess_intrinsics` makes them of image sizes.
+        confidence: weights, 0 to 1; by default 1.
+        free_focal, free_k1: whether focal lengths, and the lenses' first coefficients, are found as well; for all
+            cameras or one value for each.
+        frames: used at most, spread evenly over those in which two views see joints.
+        restarts: at least 1; 2 or more show whether the result can be trusted.
+        skeleton: names the joints of the report, and lets it look for swapped sides.
+        view_names: for the report and for errors; by default numbers.
+        generator: random numbers; by default those of seed 0. The same seed gives the same bits.
+
+    Raises:
+        ValueError: for fewer than two views; shapes that disagree; intrinsics that are missing for a camera; a view
+            without joints, or without enough in common with others; views that look from one place; people all in one
+            plane or one spot.
+    """
+    names = _names(view_names, pixels.shape[1])
+    _check_intrinsics(intrinsics, names)
+    masks = [mask_of(values, len(names), name) for values, name in ((free_focal, "free_focal"), (free_k1, "free_k1"))]
+    if masks[1].any() and not intrinsics.radial.shape[-1]:
+        raise ValueError(f"free_k1: the lens {intrinsics.lens!r} has no coefficient; use lens=\"opencv\"")
+    if restarts < 1 or frames < 1:
+        raise ValueError(f"restarts and frames must be at least 1, got {restarts} and {frames}")
+    if skeleton is not None and len(skeleton) != pixels.shape[2]:
+        raise ValueError(f"{skeleton.name} has {len(skeleton)} joints, the pixels have {pixels.shape[2]}")
+    numbers = seeded_generator(0) if generator is None else generator
+    intrinsics = _without_extrinsics(intrinsics.to(torch.float64))
+    points, weights = as_points(pixels, confidence, intrinsics)
+    _check_seen(pixels, names)
+    chosen = _choose_frames(weights.view(len(names), len(pixels), -1), frames)
+    kept = (chosen.unsqueeze(-1) * pixels.shape[2] + torch.arange(pixels.shape[2])).flatten()
+    problem = Problem(points[:, kept], weights[:, kept], CAUCHY_PX, *masks, intrinsics.focal_px)
+    few = problem.subset(torch.randperm(len(kept), generator=numbers)[:FINE_POINTS])
+    starts = [_restart(problem, few, intrinsics, numbers, names) for _ in range(restarts)]
+    scale = min(start.robust_px for start in starts)
+    costs = torch.stack([robust_cost(replace(few, robust_px=scale), start.distances) for start in starts])
+    best = starts[int(costs.argmin())]
+    cameras, placed, final = _polish(problem, best.cameras)
+    adjusted = evidence(final, cameras, placed, len(chosen), cameras[0])
+    turns = torch.stack([_largest_turn(start.cameras, best.cameras) for start in starts])
+    cameras, adjusted = _in_guessed_world(cameras, adjusted)
+    report = report_on(pixels, confidence, chosen, cameras, adjusted, Restarts(costs, turns), best.pairs, final, names, skeleton)
+    return Calibration(cameras, report)
 
 
-def fine(problem, cameras, free=True):
+class _Start(NamedTuple):
+    cameras: Cameras
+    distances: Tensor
+    robust_px: float
+    pairs: Pairs
+
+
+def _names(view_names, views):
+    names = tuple(map(str, range(views) if view_names is None else view_names))
+    if len(names) != views:
+        raise ValueError(f"view_names must name {views} views, got {names}")
+    if views < 2:
+        raise ValueError(f"a calibration needs at least two views, got {views}")
+    return names
+
+
+def _check_intrinsics(cameras, names):
+    if cameras.shape != (len(names),):
+        raise ValueError(f"intrinsics must have shape {(len(names),)}, one for each view of the pixels, got {cameras.shape}")
+    parts = (cameras.focal_px, cameras.center_px, cameras.image_size_px, cameras.radial, cameras.tangential)
+    known = torch.cat([part.double() for part in parts], dim=-1).isfinite().all(-1)
+    known &= (cameras.focal_px > 0).all(-1)
+    if not known.all():
+        lost = ", ".join(name for name, fine in zip(names, known) if not fine)
+        raise ValueError(f"the intrinsics of view {lost} are missing or not positive; `guess_intrinsics` gives a start")
+
+
+def _check_seen(pixels, names):
+    blind = [name for name, seen in zip(names, pixels.isfinite().all(-1).any(-1).any(0)) if not seen]
+    if blind:
+        raise ValueError(f"view {', '.join(blind)} has no 2D joint: all are NaN")
+
+
+def _without_extrinsics(cameras):
+    views = len(cameras)
+    eye, zero = torch.eye(3, dtype=torch.float64).repeat(views, 1, 1), torch.zeros(views, 3, dtype=torch.float64)
+    return replace(cameras, R_world_to_camera=eye, t_world_to_camera=zero)
+
+
+def _choose_frames(weights, frames):
+    """Numbers of at most so many frames, evenly spread over those with joints in two views."""
+    usable = (weights > 0).any(-1).any(0).nonzero().squeeze(-1)
+    return usable[torch.linspace(0, len(usable) - 1, min(frames, len(usable)), dtype=torch.float64).round().long()]
+
+
+def _restart(problem, few, intrinsics, numbers, names) -> _Start:
+    """One calibration on few points, from the pairs up."""
+    pinholes, ideal = undistorted(problem, intrinsics)
+    pairs = study_pairs(ideal, pinholes, names, numbers)
+    shaken = pairs.quality * (0.5 + torch.rand(len(pairs.quality), generator=numbers, dtype=torch.float64))
+    tree = spanning_tree(shaken, names, pairs.faults)
+    coarse = ideal.subset(torch.randperm(ideal.pixels.shape[1], generator=numbers)[:COARSE_POINTS])
+    rigs = assemble(coarse, pinholes, pairs.poses, tree, names)
+    rigs, _, costs = adjust(coarse, rigs, initial_points(coarse, rigs), COARSE_STEPS)
+    best = rigs[costs.nan_to_num(nan=torch.inf).argmin()]
+    placed = replace(intrinsics, R_world_to_camera=best.R_world_to_camera, t_world_to_camera=best.t_world_to_camera)
+    cameras, points, last = _polish(few, placed)
+    return _Start(cameras, residuals(few, cameras, points), last.robust_px, pairs)
+
+
+def undistorted(problem: Problem, cameras: Cameras) -> tuple[Cameras, Problem]:
+    """The same for pinholes: cameras without lenses, and where the 2D joints would be in their images."""
+    rays = cameras.pixels_to_rays(problem.pixels)[..., :2]
+    pinholes = replace(cameras, radial=cameras.radial[..., :0], tangential=cameras.tangential[..., :0], lens="none")
+    ideal = rays * cameras.focal_px.unsqueeze(-2) + cameras.center_px.unsqueeze(-2)
+    none = torch.zeros_like(problem.free_focal)
+    return pinholes, replace(problem, pixels=ideal, free_focal=none, free_k1=none)
+
+
+def _polish(problem, cameras):
+    """Adjust extrinsics, then focal lengths, then lenses as well; the robust scale follows the residuals."""
     none = torch.zeros_like(problem.free_focal)
     stages = [replace(problem, free_focal=none, free_k1=none)] * 2
     if problem.free_focal.any() or problem.free_k1.any():
@@ -74,18 +210,27 @@ def fine(problem, cameras, free=True):
     points = initial_points(problem, cameras)
     for stage in stages:
         stage = replace(stage, robust_px=robust_scale(residuals(stage, cameras, points), stage.weights))
-        cameras, points, cost = adjust(stage, cameras, points, 40)
-    return cameras, points, cost, stage
+        cameras, points, _ = adjust(stage, cameras, points, FINE_STEPS)
+    return cameras, points, stage
 
 
-def pinholes(problem, cameras):
-    rays = cameras.pixels_to_rays(problem.pixels)[..., :2]
-    flat = replace(cameras, radial=cameras.radial[..., :0], tangential=cameras.tangential[..., :0], lens="none")
-    return flat, replace(problem, pixels=rays * cameras.focal_px.unsqueeze(-2) + cameras.center_px.unsqueeze(-2))
+def _largest_turn(a, b):
+    """Largest difference, degrees, of a camera's turn relative to the first camera."""
+    return roma.rotmat_geodesic_distance(a.R_world_to_camera, b.R_world_to_camera).rad2deg().max()
 
 
-def pair_quality(poses, a, b, weights):
-    R, t = poses.R[:, 0], poses.t[:, 0]
-    sin = torch.linalg.cross(torch.nn.functional.normalize(a @ R.mT, dim=-1), torch.nn.functional.normalize(b, dim=-1)).norm(dim=-1)
-    sin = sin.where(weights > 0, torch.nan).nanmedian(-1).values
-    return sin * weights.sum(-1) / (1 + poses.cost[:, 0])
+def _in_guessed_world(cameras, adjusted: BundleAdjustment):
+    """z up in the first camera's image, y along its axis, and people of `PERSON_M`."""
+    far = torch.cdist(adjusted.points.nan_to_num(), adjusted.points.nan_to_num())
+    known = adjusted.points.isfinite().all(-1)
+    far = far.where(known.unsqueeze(-1) & known.unsqueeze(-2), 0.0).amax((-2, -1))
+    size = PERSON_M / far[far > 0].median()
+    stood = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64)  # camera axes to world axes
+    moved = replace(
+        cameras,
+        R_world_to_camera=cameras.R_world_to_camera @ stood.mT,
+        t_world_to_camera=cameras.t_world_to_camera * size,
+    )
+    return moved, adjusted._replace(
+        cameras=moved, points=adjusted.points @ stood.mT * size, centre_std=adjusted.centre_std * size
+    )

@@ -54,7 +54,7 @@ def relative_poses(
         focal_px: which turns distances between rays into pixels, for example the mean of both cameras'.
         generator: of the random eights.
         samples, refined, kept: how many are drawn, refined, returned.
-        least_in_front: candidates with a smaller share in front are dropped.
+        least_in_front: candidates with a smaller share in front are dropped, unless none has as much.
 
     Raises:
         ValueError: if a pair has fewer than eight matches.
@@ -211,9 +211,50 @@ def _take(values, index):
     return values.gather(1, index.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
+def explained_by_a_plane(
+    rays_a: Float[Tensor, "pairs N 3"],
+    rays_b: Float[Tensor, "pairs N 3"],
+    weights: Float[Tensor, "pairs N"],
+    focal_px: Float[Tensor, " pairs"],
+    poses: RelativePoses,
+) -> list[str]:
+    """Why matches do not determine the pose, "" where they do: pairs whose matches one homography explains as well.
+
+    Arguments are those of `relative_poses`, and what it found.
+    """
+    to_a, to_b = _normalisation(rays_a, weights), _normalisation(rays_b, weights)
+    a, b, robust = rays_a @ to_a.mT, rays_b @ to_b.mT, weights
+    pixels = focal_px / to_b[:, 0, 0].maximum(to_b[:, 1, 1])  # of one normalised unit, roughly
+    for _ in range(10):
+        rows = (cross_matrix(b).unsqueeze(-1) * a[..., None, None, :]).flatten(-2)[..., :2, :]  # b x H a = 0
+        rows = (rows * robust.sqrt()[..., None, None]).flatten(1, 2)
+        H = torch.linalg.eigh(rows.mT @ rows).eigenvectors[..., 0].unflatten(-1, (3, 3))
+        moved = a @ H.mT
+        miss = (moved[..., :2] / moved[..., 2:] - b[..., :2]).norm(dim=-1).nan_to_num(nan=1e6) * pixels.unsqueeze(-1)
+        robust = weights / (1 + (miss / CAUCHY_PX) ** 2)
+    E = cross_matrix(poses.t[:, 0]) @ poses.R[:, 0]
+    noise = _median(sampson(E, rays_a, rays_b).abs() * focal_px.unsqueeze(-1), weights)
+    within = _median(miss, weights) < 0.5 + 4 * noise
+    H = torch.linalg.inv(to_b) @ H @ to_a
+    stretch = torch.linalg.svdvals(H)
+    turned_only = stretch[:, 0] / stretch[:, 2].clamp(min=1e-12) < 1.05
+    spot = 1 / torch.stack([to_a[:, 0, 0], to_a[:, 1, 1], to_b[:, 0, 0], to_b[:, 1, 1]]).amin(0) * focal_px < 5 + 4 * noise
+    reasons = (
+        (spot, "all joints are at one spot of the image"),
+        (within & turned_only, "both look from one place, or so far away that they differ by a turn alone"),
+        (within, "all that both see lies in one plane"),
+    )
+    return [next((reason for mask, reason in reasons if mask[pair]), "") for pair in range(len(E))]
+
+
+def _median(values, weights):
+    return values.where(weights > 0, torch.nan).nanmedian(-1).values
+
+
 def _distinct(R, t, cost, in_front, kept, least_in_front):
     """The best candidates that differ from better ones by more than 3 degrees in turn or 10 in the baseline."""
-    cost = cost.where(in_front >= least_in_front, torch.inf)
+    needed = in_front.amax(-1, keepdim=True).clamp(max=least_in_front)  # where none has that many, the best ones remain
+    cost = cost.where(in_front >= needed, torch.inf)
     row, left, chosen, costs = torch.arange(len(R)), cost, [], []
     for _ in range(kept):
         lowest, index = left.min(-1)

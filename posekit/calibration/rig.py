@@ -1,19 +1,35 @@
 """From pairs of views to rigs: relative poses chained along a tree of views and brought to one scale."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from posekit.calibration.bundle import Problem, in_first_camera, initial_points
-from posekit.calibration.relative import RelativePoses, depths
+from posekit.calibration.relative import RelativePoses, depths, explained_by_a_plane, relative_poses
 from posekit.cameras import Cameras
 
+FEWEST_MATCHES = 30
 MOST_RIGS = 16
 TYPICAL_DEPTH_M = 4.0  # a rig without a known scale gets people at this distance from its first camera
 
 Edge = tuple[int, int]
+
+
+class Pairs(NamedTuple):
+    """All pairs of views.
+
+    poses: candidates; their costs are infinite where the pair is of no use.
+    quality: 0 where it is of no use; grows with matches, agreement and the angle between the rays.
+    faults: what makes it of no use, or "".
+    """
+
+    poses: RelativePoses
+    quality: Float[Tensor, " pairs"]
+    faults: tuple[str, ...]
 
 
 def view_pairs(views: int) -> Tensor:
@@ -21,14 +37,50 @@ def view_pairs(views: int) -> Tensor:
     return torch.triu_indices(views, views, offset=1).T
 
 
-def spanning_tree(quality: Float[Tensor, " pairs"], views: int) -> list[Edge]:
+def study_pairs(problem: Problem, cameras: Cameras, names: Sequence[str], generator: torch.Generator) -> Pairs:
+    """Relative poses of all pairs of pinholes, and which pairs can be built on.
+
+    Raises:
+        ValueError: if no two views have enough joints in common.
+    """
+    rays, focal = cameras.pixels_to_rays(problem.pixels), cameras.focal_px.mean(-1)
+    a, b = view_pairs(len(cameras)).T
+    weights = (problem.weights[a] * problem.weights[b]).sqrt()
+    count = (weights > 0).sum(-1)
+    enough = count >= FEWEST_MATCHES
+    faults = [f"{names[i]} and {names[j]} have {n} joints in common, of {FEWEST_MATCHES} needed" for i, j, n in zip(a, b, count)]
+    if not enough.any():
+        raise ValueError("no two views have enough in common: " + "; ".join(faults))
+    scale = (focal[a] * focal[b]).sqrt()
+    part = (rays[a[enough]], rays[b[enough]], weights[enough], scale[enough])
+    found = relative_poses(*part, generator)
+    plane = explained_by_a_plane(*part, found)
+    poses = RelativePoses(*(torch.full((len(a), *values.shape[1:]), torch.inf).to(values) for values in found))
+    for values, some in zip(poses, found):
+        values[enough] = some
+    quality = torch.zeros(len(a)).to(rays)
+    quality[enough] = _quality(found, *part[:3])
+    for pair, reason in zip(enough.nonzero().flatten().tolist(), plane):
+        faults[pair] = f"{names[a[pair]]} and {names[b[pair]]}: {reason}" if reason else ""
+        quality[pair] *= not reason
+    return Pairs(poses, quality, tuple(faults))
+
+
+def _quality(poses, rays_a, rays_b, weights):
+    turned, rays_b = (torch.nn.functional.normalize(rays, dim=-1) for rays in (rays_a @ poses.R[:, 0].mT, rays_b))
+    sine = torch.linalg.cross(turned, rays_b).norm(dim=-1).where(weights > 0, torch.nan).nanmedian(-1).values
+    return sine * weights.sum(-1) / (1 + poses.cost[:, 0])
+
+
+def spanning_tree(quality: Float[Tensor, " pairs"], names: Sequence[str], faults: Sequence[str]) -> list[Edge]:
     """The tree over all views with the best pairs, as edges (placed view, new view) in the order of placing.
 
     Source: R. Prim, "Shortest connection networks and some generalizations", 1957.
 
     Raises:
-        ValueError: if pairs of quality above 0 do not connect all views.
+        ValueError: if pairs of quality above 0 do not connect all views; the message has their faults.
     """
+    views = len(names)
     pairs = view_pairs(views)
     table = torch.zeros(views, views).to(quality)
     table[pairs[:, 0], pairs[:, 1]] = quality
@@ -37,17 +89,17 @@ def spanning_tree(quality: Float[Tensor, " pairs"], views: int) -> list[Edge]:
     placed[table.amax(1).argmax()] = True
     edges = []
     while not placed.all():
-        open_edges = table * (placed.unsqueeze(1) & ~placed)
-        if not open_edges.any():
-            lost = (~placed).nonzero().flatten().tolist()
-            raise ValueError(f"views {lost} cannot be placed beside the others: no pair with them has a usable relative pose")
-        parent, child = divmod(int(open_edges.argmax()), views)
+        reachable = table * (placed.unsqueeze(1) & ~placed)
+        if not reachable.any():
+            lost = ", ".join(name for name, at in zip(names, placed) if not at)
+            raise ValueError(f"view {lost} cannot be placed beside the others: {'; '.join(filter(None, faults))}")
+        parent, child = divmod(int(reachable.argmax()), views)
         edges.append((parent, child))
         placed[child] = True
     return edges
 
 
-def assemble(problem: Problem, cameras: Cameras, poses: RelativePoses, tree: list[Edge]) -> Cameras:
+def assemble(problem: Problem, cameras: Cameras, poses: RelativePoses, tree: list[Edge], names: Sequence[str]) -> Cameras:
     """Candidate rigs (C, V): every combination of the pairs' candidates along a tree, the cheapest `MOST_RIGS` kept.
 
     The distance of a new view from its neighbour follows from the depths that views already placed give in that
@@ -58,6 +110,7 @@ def assemble(problem: Problem, cameras: Cameras, poses: RelativePoses, tree: lis
         cameras: (V,) pinholes; their extrinsics are ignored.
         poses: candidates of all pairs, in the order of `view_pairs`.
         tree: as `spanning_tree` gives it.
+        names: of the views.
 
     Raises:
         ValueError: if views have no joints in common that would bring them to one scale.
@@ -75,7 +128,10 @@ def assemble(problem: Problem, cameras: Cameras, poses: RelativePoses, tree: lis
         if placed.any():
             both = (problem.weights[parent] > 0) & (problem.weights[child] > 0)
             length = _baselines(_seen_by(problem, placed), rigs, R, t, rays, both, parent, child)
-        rigs, cost = _extended(rigs, cost, R, t * 1.0, more, length, parent, child)
+            if length.isnan().all():
+                pair = f"{names[parent]} and {names[child]}"
+                raise ValueError(f"views {pair} share no joint with a third view: their distance has no scale")
+        rigs, cost = _extended(rigs, cost, R, t, more, length, parent, child)
         placed[[parent, child]] = True
     return _sized(problem, in_first_camera(rigs)[0])
 
@@ -97,10 +153,7 @@ def _baselines(problem, rigs, R, t, rays, both, parent, child):
     known = rigs[:, parent].world_to_camera(points)[..., 2].unsqueeze(1)  # (C, 1, N)
     unit, _ = depths(R, t, rays[parent], rays[child])  # (K, N)
     common = both & ((problem.weights > 0).sum(0) >= 2) & (known > 0) & (unit > 0)
-    length = (known / unit).where(common, torch.nan).nanmedian(-1).values
-    if length.isnan().all():
-        raise ValueError(f"views {parent} and {child} share no joint with a third view: their distance has no scale")
-    return length
+    return (known / unit).where(common, torch.nan).nanmedian(-1).values
 
 
 def _extended(rigs, cost, R, t, more, length, parent, child):
@@ -119,5 +172,5 @@ def _extended(rigs, cost, R, t, more, length, parent, child):
 def _sized(problem, rigs):
     """People at a plausible distance."""
     seen = (problem.weights > 0).sum(0) >= 2
-    depth = rigs[:, :1].world_to_camera(initial_points(problem, rigs))[..., 2][:, seen].abs().median(-1).values
+    depth = initial_points(problem, rigs)[:, seen, 2].abs().median(-1).values
     return replace(rigs, t_world_to_camera=rigs.t_world_to_camera * (TYPICAL_DEPTH_M / depth)[:, None, None])
