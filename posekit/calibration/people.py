@@ -21,8 +21,8 @@ from posekit.calibration.bundle import (
     robust_cost,
     robust_scale,
 )
-from posekit.calibration.relative import CAUCHY_PX, RelativePoses
-from posekit.calibration.report import CalibrationReport, Restarts, report_on
+from posekit.calibration.relative import CAUCHY_PX
+from posekit.calibration.report import CalibrationReport, report_on
 from posekit.calibration.rig import Pairs, assemble, spanning_tree, study_pairs
 from posekit.cameras import Cameras
 from posekit.random import generator as seeded_generator
@@ -127,9 +127,9 @@ def calibrate_from_people(
     cameras, placed, final = _polish(problem, best.cameras)
     adjusted = evidence(final, cameras, placed, len(chosen), cameras[0])
     turns = torch.stack([_largest_turn(start.cameras, best.cameras) for start in starts])
-    cameras, adjusted = _in_guessed_world(cameras, adjusted)
-    report = report_on(pixels, confidence, chosen, cameras, adjusted, Restarts(costs, turns), best.pairs, final, names, skeleton)
-    return Calibration(cameras, report)
+    adjusted = _in_guessed_world(cameras, adjusted)
+    report = report_on(pixels, confidence, chosen, adjusted, (costs, turns), best.pairs, final, names, skeleton)
+    return Calibration(adjusted.cameras, report)
 
 
 class _Start(NamedTuple):
@@ -231,6 +231,6 @@ def _in_guessed_world(cameras, adjusted: BundleAdjustment):
         R_world_to_camera=cameras.R_world_to_camera @ stood.mT,
         t_world_to_camera=cameras.t_world_to_camera * size,
     )
-    return moved, adjusted._replace(
+    return adjusted._replace(
         cameras=moved, points=adjusted.points @ stood.mT * size, centre_std=adjusted.centre_std * size
     )
