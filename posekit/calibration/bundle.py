@@ -229,8 +229,8 @@ def adjust(
         cameras, points = _where(better, tried[0], cameras), tried[1].where(better[..., None, None], points)
         cost = tried_cost.where(better, cost)
         damping = (damping * torch.where(better, 0.2, 8.0)).clamp(*DAMPING)
-        still = still + 1 if (gain < 1e-8).all() else 0
-        if still == 3 or (cost < 1e-22).all():
+        still = still + 1 if (gain < 1e-7).all() else 0
+        if still == 2 or (cost < 1e-22).all():
             break
     return cameras, points, cost
 

@@ -107,7 +107,7 @@ def set_upright(
         up = torch.linalg.eigh(spread - BODY_WEIGHT_M**2 * torch.outer(spine, spine)).eigenvectors[:, 0]
         up = up * (up @ spine).sign()
     turn = _turn_to_z(up)
-    middle = poses[:, 0].nanmedian(0).values @ turn.mT
+    middle = (poses[:, 0] @ turn.mT).nanmedian(0).values
     return _moved_world(cameras, turn, torch.stack([-middle[0], -middle[1], ankle_height_m - floor]))
 
 

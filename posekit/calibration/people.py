@@ -29,7 +29,7 @@ from posekit.random import generator as seeded_generator
 from posekit.skeleton import Skeleton
 
 COARSE_POINTS, FINE_POINTS = 400, 1000
-COARSE_STEPS, FINE_STEPS = 12, 40
+COARSE_STEPS, FINE_STEPS = 12, 30
 PERSON_M = 1.5
 """What is taken for the largest distance between two joints of a person, until `set_scale` knows better."""
 
@@ -114,8 +114,8 @@ def calibrate_from_people(
         raise ValueError(f"{skeleton.name} has {len(skeleton)} joints, the pixels have {pixels.shape[2]}")
     numbers = seeded_generator(0) if generator is None else generator
     intrinsics = _without_extrinsics(intrinsics.to(torch.float64))
-    points, weights = as_points(pixels, confidence, intrinsics)
     _check_seen(pixels, names)
+    points, weights = as_points(pixels, confidence, intrinsics)
     chosen = _choose_frames(weights.view(len(names), len(pixels), -1), frames)
     kept = (chosen.unsqueeze(-1) * pixels.shape[2] + torch.arange(pixels.shape[2])).flatten()
     problem = Problem(points[:, kept], weights[:, kept], CAUCHY_PX, *masks, intrinsics.focal_px)
@@ -204,9 +204,9 @@ def undistorted(problem: Problem, cameras: Cameras) -> tuple[Cameras, Problem]:
 def _polish(problem, cameras):
     """Adjust extrinsics, then focal lengths, then lenses as well; the robust scale follows the residuals."""
     none = torch.zeros_like(problem.free_focal)
-    stages = [replace(problem, free_focal=none, free_k1=none)] * 2
-    if problem.free_focal.any() or problem.free_k1.any():
-        stages += [replace(problem, free_k1=none), problem, problem]
+    stages = [replace(problem, free_focal=none, free_k1=none), replace(problem, free_k1=none), problem]
+    if problem.free_k1.any():
+        stages.append(problem)
     points = initial_points(problem, cameras)
     for stage in stages:
         stage = replace(stage, robust_px=robust_scale(residuals(stage, cameras, points), stage.weights))

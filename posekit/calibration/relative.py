@@ -15,6 +15,7 @@ CAP_PX = 10.0
 """Sampson distance, in pixels, from which on a match counts the same in the first selection."""
 CAUCHY_PX = 5.0
 """Cauchy scale, in pixels, of the refinement."""
+MOST_NOISE_PX = 10.0
 MOST_POINTS = 600  # that candidates are scored and refined on
 
 
@@ -234,6 +235,7 @@ def explained_by_a_plane(
         robust = weights / (1 + (miss / CAUCHY_PX) ** 2)
     E = cross_matrix(poses.t[:, 0]) @ poses.R[:, 0]
     noise = _median(sampson(E, rays_a, rays_b).abs() * focal_px.unsqueeze(-1), weights)
+    noise = noise.clamp(max=MOST_NOISE_PX)  # if nothing fits, a plane that fits no worse says nothing
     within = _median(miss, weights) < 0.5 + 4 * noise
     H = torch.linalg.inv(to_b) @ H @ to_a
     stretch = torch.linalg.svdvals(H)

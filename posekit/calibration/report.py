@@ -214,9 +214,9 @@ def _view_warnings(report, extent):
         if found.any():
             yield f"{_culprits(report, found)}: the images look {reading}"
     late = report.synchronisation.best * ~misread
-    if late.any():
-        steps = late[late != 0].abs().median()
-        yield f"{_culprits(report, late != 0)}: out of step, by about {steps} frames (see `synchronisation`)"
+    if _everywhere(report, late != 0).any():  # one pair alone, of three or more views, is chance
+        steps = int(late[late != 0].abs().median())
+        yield f"{_culprits(report, late != 0)}: out of step, by about {steps} frame{'s' * (steps > 1)} (see `synchronisation`)"
     few = report.inliers < FEW_INLIERS * report.inliers.max()
     if few.any() or (report.inliers < 0.6).any():
         few = few if few.any() else report.inliers < 0.6

@@ -15,8 +15,8 @@ from posekit.cameras import Cameras
 from posekit.random import generator
 from posekit.skeleton import Skeleton
 
-FRAMES = 100  # that are looked at
-SAMPLES = 200
+FRAMES = 60  # that are looked at
+SAMPLES = 150
 
 
 class Synchronisation(NamedTuple):
@@ -31,10 +31,10 @@ class Synchronisation(NamedTuple):
 
     @property
     def best(self) -> Int[Tensor, " pairs"]:
-        """The shift of every pair: of least cost, if that is by 3 % less than without a shift; else 0."""
+        """The shift of every pair: of least cost, if that is by 4 % less than without a shift; else 0."""
         cost = self.cost_px2.nan_to_num(nan=torch.inf)
         lowest, index = cost.min(-1)
-        return self.shifts[index] * (lowest < 0.97 * cost[:, self.shifts == 0].squeeze(-1))
+        return self.shifts[index] * (lowest < 0.96 * cost[:, self.shifts == 0].squeeze(-1))
 
 
 def synchronisation(
@@ -65,7 +65,7 @@ def synchronisation(
     both = (weights[a].unsqueeze(1) * late_weights.flatten(-2)[b]).sqrt()
     R, t = relative(cameras, a, b)
     start = (R.unsqueeze(1).expand(-1, len(shifts), -1, -1), t.unsqueeze(1).expand(-1, len(shifts), -1))
-    _, _, cost = refine_relative(*start, rays[a].unsqueeze(1), late_rays[b], both, _focal(cameras, a, b).unsqueeze(-1), 8)
+    _, _, cost = refine_relative(*start, rays[a].unsqueeze(1), late_rays[b], both, _focal(cameras, a, b).unsqueeze(-1), 6)
     return Synchronisation(shifts, cost.where(both.sum(-1) > 0, torch.nan))
 
 
