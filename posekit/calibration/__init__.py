@@ -10,8 +10,8 @@ CalibrationReport(3 views, 40 frames: nothing speaks against it)
 True
 
 The modules, in the order in which a calibration passes through them: `relative` (pairs of views), `rig` (pairs to
-rigs), `bundle` (everything adjusted together), `people` (the whole), `suspicions` and `report` (whether to trust it),
-`gauge` (size, upright, comparison).
+rigs), `bundle` and `solver` (everything adjusted together), `people` (the whole), `suspicions` and `report` (whether
+to trust it), `gauge` (size, upright, comparison).
 """
 
 from posekit.calibration.bundle import BundleAdjustment, bundle_adjust

@@ -9,21 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from posekit.calibration.bundle import (
-    BundleAdjustment,
-    Problem,
-    adjust,
-    as_points,
-    evidence,
-    initial_points,
-    mask_of,
-    residuals,
-    robust_cost,
-    robust_scale,
-)
+from posekit.calibration.bundle import BundleAdjustment, as_points, evidence, free_masks, initial_points
 from posekit.calibration.relative import CAUCHY_PX
 from posekit.calibration.report import CalibrationReport, report_on
 from posekit.calibration.rig import Pairs, assemble, spanning_tree, study_pairs
+from posekit.calibration.solver import Problem, adjust, residuals, robust_cost, robust_scale
 from posekit.cameras import Cameras
 from posekit.random import generator as seeded_generator
 from posekit.skeleton import Skeleton
@@ -35,7 +25,7 @@ PERSON_M = 1.5
 
 
 class Calibration(NamedTuple):
-    """Cameras found, and what speaks for and against them."""
+    """Cameras found, in the precision of the given intrinsics, and what speaks for and against them."""
 
     cameras: Cameras
     report: CalibrationReport
@@ -49,15 +39,14 @@ def guess_intrinsics(image_size_px: Float[Tensor, "V 2"], focal: float = 1.2) ->
         focal: focal length as a multiple of the longer side; 1.2 is a usual camera's.
 
     >>> guess_intrinsics(torch.tensor([[1920.0, 1080.0], [1080.0, 1920.0]])).focal_px[:, 0]
-    tensor([2304., 2304.], dtype=torch.float64)
+    tensor([2304., 2304.])
     """
-    size = image_size_px.double()
     return Cameras.checked(
-        R_world_to_camera=torch.eye(3, dtype=torch.float64).repeat(len(size), 1, 1),
-        t_world_to_camera=torch.zeros(len(size), 3, dtype=torch.float64),
-        focal_px=focal * size.amax(-1, keepdim=True).expand(-1, 2),
-        center_px=size / 2,
-        image_size_px=size,
+        R_world_to_camera=torch.eye(3).to(image_size_px).repeat(len(image_size_px), 1, 1),
+        t_world_to_camera=torch.zeros(len(image_size_px), 3).to(image_size_px),
+        focal_px=focal * image_size_px.amax(-1, keepdim=True).expand(-1, 2),
+        center_px=image_size_px / 2,
+        image_size_px=image_size_px,
     )
 
 
@@ -104,32 +93,21 @@ def calibrate_from_people(
             plane or one spot.
     """
     names = _names(view_names, pixels.shape[1])
-    _check_intrinsics(intrinsics, names)
-    masks = [mask_of(values, len(names), name) for values, name in ((free_focal, "free_focal"), (free_k1, "free_k1"))]
-    if masks[1].any() and not intrinsics.radial.shape[-1]:
-        raise ValueError(f"free_k1: the lens {intrinsics.lens!r} has no coefficient; use lens=\"opencv\"")
+    _check(pixels, intrinsics, names, skeleton)
     if restarts < 1 or frames < 1:
         raise ValueError(f"restarts and frames must be at least 1, got {restarts} and {frames}")
-    if skeleton is not None and len(skeleton) != pixels.shape[2]:
-        raise ValueError(f"{skeleton.name} has {len(skeleton)} joints, the pixels have {pixels.shape[2]}")
     numbers = seeded_generator(0) if generator is None else generator
-    intrinsics = _without_extrinsics(intrinsics.to(torch.float64))
-    _check_seen(pixels, names)
+    given, intrinsics = intrinsics.focal_px.dtype, _without_extrinsics(intrinsics.to(torch.float64))
     points, weights = as_points(pixels, confidence, intrinsics)
     chosen = _choose_frames(weights.view(len(names), len(pixels), -1), frames)
     kept = (chosen.unsqueeze(-1) * pixels.shape[2] + torch.arange(pixels.shape[2])).flatten()
+    masks = free_masks(free_focal, free_k1, intrinsics)
     problem = Problem(points[:, kept], weights[:, kept], CAUCHY_PX, *masks, intrinsics.focal_px)
-    few = problem.subset(torch.randperm(len(kept), generator=numbers)[:FINE_POINTS])
-    starts = [_restart(problem, few, intrinsics, numbers, names) for _ in range(restarts)]
-    scale = min(start.robust_px for start in starts)
-    costs = torch.stack([robust_cost(replace(few, robust_px=scale), start.distances) for start in starts])
-    best = starts[int(costs.argmin())]
+    best, costs, turns = _best_restart(problem, intrinsics, restarts, numbers, names)
     cameras, placed, final = _polish(problem, best.cameras)
-    adjusted = evidence(final, cameras, placed, len(chosen), cameras[0])
-    turns = torch.stack([_largest_turn(start.cameras, best.cameras) for start in starts])
-    adjusted = _in_guessed_world(cameras, adjusted)
+    adjusted = _in_guessed_world(cameras, evidence(final, cameras, placed, len(chosen), cameras[0]))
     report = report_on(pixels, confidence, chosen, adjusted, (costs, turns), best.pairs, final, names, skeleton)
-    return Calibration(adjusted.cameras, report)
+    return Calibration(adjusted.cameras.to(given), report)
 
 
 class _Start(NamedTuple):
@@ -148,21 +126,19 @@ def _names(view_names, views):
     return names
 
 
-def _check_intrinsics(cameras, names):
+def _check(pixels, cameras, names, skeleton):
     if cameras.shape != (len(names),):
         raise ValueError(f"intrinsics must have shape {(len(names),)}, one for each view of the pixels, got {cameras.shape}")
     parts = (cameras.focal_px, cameras.center_px, cameras.image_size_px, cameras.radial, cameras.tangential)
-    known = torch.cat([part.double() for part in parts], dim=-1).isfinite().all(-1)
-    known &= (cameras.focal_px > 0).all(-1)
+    known = torch.cat(parts, dim=-1).isfinite().all(-1) & (cameras.focal_px > 0).all(-1)
     if not known.all():
-        lost = ", ".join(name for name, fine in zip(names, known) if not fine)
+        lost = ", ".join(name for name, whole in zip(names, known) if not whole)
         raise ValueError(f"the intrinsics of view {lost} are missing or not positive; `guess_intrinsics` gives a start")
-
-
-def _check_seen(pixels, names):
     blind = [name for name, seen in zip(names, pixels.isfinite().all(-1).any(-1).any(0)) if not seen]
     if blind:
         raise ValueError(f"view {', '.join(blind)} has no 2D joint: all are NaN")
+    if skeleton is not None and len(skeleton) != pixels.shape[2]:
+        raise ValueError(f"{skeleton.name} has {len(skeleton)} joints, the pixels have {pixels.shape[2]}")
 
 
 def _without_extrinsics(cameras):
@@ -175,6 +151,16 @@ def _choose_frames(weights, frames):
     """Numbers of at most so many frames, evenly spread over those with joints in two views."""
     usable = (weights > 0).any(-1).any(0).nonzero().squeeze(-1)
     return usable[torch.linspace(0, len(usable) - 1, min(frames, len(usable)), dtype=torch.float64).round().long()]
+
+
+def _best_restart(problem, intrinsics, restarts, numbers, names):
+    """The restart of least cost on some of the points; the costs of all; and their largest turns from the best."""
+    few = problem.subset(torch.randperm(problem.pixels.shape[1], generator=numbers)[:FINE_POINTS])
+    starts = [_restart(problem, few, intrinsics, numbers, names) for _ in range(restarts)]
+    few = replace(few, robust_px=min(start.robust_px for start in starts))
+    costs = torch.stack([robust_cost(few, start.distances) for start in starts])
+    best = starts[int(costs.argmin())]
+    return best, costs, torch.stack([_largest_turn(start.cameras, best.cameras) for start in starts])
 
 
 def _restart(problem, few, intrinsics, numbers, names) -> _Start:
@@ -231,6 +217,4 @@ def _in_guessed_world(cameras, adjusted: BundleAdjustment):
         R_world_to_camera=cameras.R_world_to_camera @ stood.mT,
         t_world_to_camera=cameras.t_world_to_camera * size,
     )
-    return adjusted._replace(
-        cameras=moved, points=adjusted.points @ stood.mT * size, centre_std=adjusted.centre_std * size
-    )
+    return adjusted._replace(cameras=moved, points=adjusted.points @ stood.mT * size, centre_std=adjusted.centre_std * size)

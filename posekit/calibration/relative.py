@@ -73,7 +73,9 @@ def relative_poses(
     best = capped.argsort(dim=-1, stable=True)[:, :refined]
     E = E.gather(1, best[..., None, None].expand(-1, -1, 3, 3))
     R, t = _decomposed(E)
-    R, t, cost = refine_relative(R[..., 0, :, :], t[..., 0, :], a.unsqueeze(1), b.unsqueeze(1), w.unsqueeze(1), focal_px[:, None])
+    R, t, cost = refine_relative(
+        R[..., 0, :, :], t[..., 0, :], a.unsqueeze(1), b.unsqueeze(1), w.unsqueeze(1), focal_px[:, None]
+    )
     R, t = _decomposed(cross_matrix(t) @ R)
     cost = cost.unsqueeze(-1).expand(R.shape[:-2])
     in_front = share_in_front(R, t, a[:, None, None], b[:, None, None], w[:, None, None])
@@ -236,7 +238,7 @@ def explained_by_a_plane(
     E = cross_matrix(poses.t[:, 0]) @ poses.R[:, 0]
     noise = _median(sampson(E, rays_a, rays_b).abs() * focal_px.unsqueeze(-1), weights)
     noise = noise.clamp(max=MOST_NOISE_PX)  # if nothing fits, a plane that fits no worse says nothing
-    within = _median(miss, weights) < 0.5 + 4 * noise
+    within = _median(miss, weights) < 0.5 + 3 * noise  # of matches in a plane it is 2.5 times the noise
     H = torch.linalg.inv(to_b) @ H @ to_a
     stretch = torch.linalg.svdvals(H)
     turned_only = stretch[:, 0] / stretch[:, 2].clamp(min=1e-12) < 1.05

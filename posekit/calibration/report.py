@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from posekit.calibration.bundle import BundleAdjustment, Problem
+from posekit.calibration.bundle import BundleAdjustment
 from posekit.calibration.relative import cross_matrix, sampson, share_in_front
 from posekit.calibration.rig import Pairs, view_pairs
+from posekit.calibration.solver import Problem
 from posekit.calibration.suspicions import Misreadings, Synchronisation, misreadings, relative, synchronisation
-from posekit.cameras import Cameras
 from posekit.skeleton import Skeleton
 
 AGREE_DEG, AGREE_COST = 1.0, 1.05
@@ -220,8 +220,10 @@ def _view_warnings(report, extent):
     few = report.inliers < FEW_INLIERS * report.inliers.max()
     if few.any() or (report.inliers < 0.6).any():
         few = few if few.any() else report.inliers < 0.6
-        yield f"{_culprits(report, few)}: few inliers ({report.inliers[few].min():.0%}), as with a view that is shifted, "\
+        yield (
+            f"{_culprits(report, few)}: few inliers ({report.inliers[few].min():.0%}), as with a view that is shifted, "
             "swapped, mirrored or moved"
+        )
     behind = report.in_front < FEW_IN_FRONT
     if behind.any():
         yield f"{_culprits(report, behind)}: only {report.in_front[behind].min():.0%} of the joints in front of both cameras"
@@ -233,7 +235,7 @@ def _view_warnings(report, extent):
     if alone.any():
         angle = report.angle_deg.max() if (report.angle_deg > OPPOSITE_DEG).any() else report.angle_deg.min()
         names = ", ".join(name for name, one in zip(report.view_names, alone) if one)
-        yield f"{names}: the rays meet at {angle:.0f}°, so that places along them are hardly determined; add a view from the side"
+        yield f"{names}: the rays meet at {angle:.0f}°, which hardly determines places along them; add a view from the side"
 
 
 def _everywhere(report, of_pairs):

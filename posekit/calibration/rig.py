@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from posekit.calibration.bundle import Problem, in_first_camera, initial_points
+from posekit.calibration.bundle import in_first_camera, initial_points
 from posekit.calibration.relative import RelativePoses, depths, explained_by_a_plane, relative_poses
+from posekit.calibration.solver import Problem
 from posekit.cameras import Cameras
 
 FEWEST_MATCHES = 30
@@ -48,7 +49,9 @@ def study_pairs(problem: Problem, cameras: Cameras, names: Sequence[str], genera
     weights = (problem.weights[a] * problem.weights[b]).sqrt()
     count = (weights > 0).sum(-1)
     enough = count >= FEWEST_MATCHES
-    faults = [f"{names[i]} and {names[j]} have {n} joints in common, of {FEWEST_MATCHES} needed" for i, j, n in zip(a, b, count)]
+    faults = [
+        f"{names[i]} and {names[j]} have {n} joints in common, of {FEWEST_MATCHES} needed" for i, j, n in zip(a, b, count)
+    ]
     if not enough.any():
         raise ValueError("no two views have enough in common: " + "; ".join(faults))
     scale = (focal[a] * focal[b]).sqrt()

@@ -114,7 +114,9 @@ def misreadings(
         partners, joints = list(skeleton.partners), len(skeleton)
         swapped, moved = (part.unflatten(1, (-1, joints))[:, :, partners].flatten(1, 2) for part in (rays, weights))
         readings |= {"left and right swapped": (swapped, moved), "mirrored, with sides renamed": (swapped * mirror, moved)}
-    others, both = (torch.cat(parts) for parts in zip(*((rays_b[b], (weights[a] * w[b]).sqrt()) for rays_b, w in readings.values())))
+    others, both = (
+        torch.cat(parts) for parts in zip(*((rays_b[b], (weights[a] * w[b]).sqrt()) for rays_b, w in readings.values()))
+    )
     enough = (both > 0).sum(-1) >= 8
     first, focal = rays[a].repeat(len(readings), 1, 1), _focal(cameras, a, b).repeat(len(readings))
     parts = (part[enough] for part in (first, others, both, focal))
