@@ -227,28 +227,37 @@ def explained_by_a_plane(
     """
     to_a, to_b = _normalisation(rays_a, weights), _normalisation(rays_b, weights)
     a, b, robust = rays_a @ to_a.mT, rays_b @ to_b.mT, weights
-    pixels = focal_px / to_b[:, 0, 0].maximum(to_b[:, 1, 1])  # of one normalised unit, roughly
     for _ in range(10):
         rows = (cross_matrix(b).unsqueeze(-1) * a[..., None, None, :]).flatten(-2)[..., :2, :]  # b x H a = 0
         rows = (rows * robust.sqrt()[..., None, None]).flatten(1, 2)
         H = torch.linalg.eigh(rows.mT @ rows).eigenvectors[..., 0].unflatten(-1, (3, 3))
-        moved = a @ H.mT
-        miss = (moved[..., :2] / moved[..., 2:] - b[..., :2]).norm(dim=-1).nan_to_num(nan=1e6) * pixels.unsqueeze(-1)
+        H = torch.linalg.inv(to_b) @ H @ to_a
+        miss = _homography_distance(H, rays_a, rays_b) * focal_px.unsqueeze(-1)
         robust = weights / (1 + (miss / CAUCHY_PX) ** 2)
     E = cross_matrix(poses.t[:, 0]) @ poses.R[:, 0]
     noise = _median(sampson(E, rays_a, rays_b).abs() * focal_px.unsqueeze(-1), weights)
     noise = noise.clamp(max=MOST_NOISE_PX)  # if nothing fits, a plane that fits no worse says nothing
-    within = _median(miss, weights) < 0.5 + 3 * noise  # of matches in a plane it is 2.5 times the noise
-    H = torch.linalg.inv(to_b) @ H @ to_a
+    within = _median(miss, weights) < 0.3 + 1.9 * noise  # 1.75 times the noise if they do
     stretch = torch.linalg.svdvals(H)
     turned_only = stretch[:, 0] / stretch[:, 2].clamp(min=1e-12) < 1.05
     spot = 1 / torch.stack([to_a[:, 0, 0], to_a[:, 1, 1], to_b[:, 0, 0], to_b[:, 1, 1]]).amin(0) * focal_px < 5 + 4 * noise
     reasons = (
         (spot, "all joints are at one spot of the image"),
         (within & turned_only, "both look from one place, or so far away that they differ by a turn alone"),
-        (within, "all that both see lies in one plane"),
+        (within, "all that both see lies in one plane, within the noise"),
     )
     return [next((reason for mask, reason in reasons if mask[pair]), "") for pair in range(len(E))]
+
+
+def _homography_distance(H, a, b):
+    """Distance of matches from b ~ H a, to first order and shared between both images, in the unit of the rays."""
+    moved = a @ H.mT
+    depth = moved[..., 2:]
+    image = moved[..., :2] / depth
+    slope = (H[:, None, :2, :2] - image.unsqueeze(-1) * H[:, None, 2:, :2]) / depth.unsqueeze(-1)
+    spread = torch.eye(2).to(a) + slope @ slope.mT
+    error = (image - b[..., :2]).unsqueeze(-1)
+    return (error * torch.linalg.solve(spread, error)).sum((-2, -1)).nan_to_num(nan=1e6).clamp(min=0).sqrt()
 
 
 def _median(values, weights):
