@@ -1,7 +1,7 @@
 """What a calibration found by itself must show before anybody builds on it, and when it must not be trusted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -102,7 +102,8 @@ class CalibrationReport:
         lines += ["", f"{'view':<24}{'residual':>11}{'turn ±':>10}{'centre ±':>12}{'focal ±':>10}"]
         rows = zip(self.view_names, self.view_residual_px, self.rotation_std_deg, self.centre_std_m, self.focal_std)
         for name, residual, turn, centre, focal in rows:
-            lines.append(f"{name:<24}{residual:>8.2f} px{turn:>9.2f}°{100 * centre:>9.1f} cm{100 * focal:>8.1f} %")
+            share = f"{100 * focal:.1f} %" if focal > 0 else "given"
+            lines.append(f"{name:<24}{residual:>8.2f} px{turn:>9.2f}°{100 * centre:>9.1f} cm{share:>10}")
         worst = int(self.joint_residual_px.nan_to_num().argmax())
         lines += ["", f"largest residual: {self.joint_names[worst]}, {self.joint_residual_px[worst]:.2f} px"]
         for title, texts in (("not determined", self.unobservable), ("note", self.notes), ("WARNING", self.warnings)):
@@ -170,11 +171,9 @@ def report_on(
         synchronisation=synchronisation(pixels, confidence, cameras, chosen),
         misreadings=misreadings(pixels, confidence, cameras, chosen, skeleton),
     )
-    values = {name: getattr(report, name) for name in CalibrationReport.__dataclass_fields__}
     extent = _extent_px(problem.pixels.unflatten(1, (-1, joints)), problem.weights.unflatten(1, (-1, joints)))
     warnings = (*_restart_warnings(report), *_view_warnings(report, extent), *_unknown_warnings(report))
-    values |= dict(unobservable=_unobservable(problem), warnings=warnings, notes=_notes(report, pairs))
-    return CalibrationReport(**values)
+    return replace(report, unobservable=_unobservable(problem, cameras), warnings=warnings, notes=_notes(report, pairs))
 
 
 def _angles(points, centres, a, b, weights):
@@ -263,12 +262,14 @@ def _unknown_warnings(report):
         yield f"focal lengths are known to ±{100 * report.focal_std.max():.0f} % only"
 
 
-def _unobservable(problem):
-    texts = ["the size of the rig (`set_scale`) and which way is up (`set_upright`): both are guessed"]
-    if problem.free_focal.any():
-        texts.append("the principal points: taken as given; one that is wrong turns the camera instead")
-    else:
-        texts.append("the intrinsics: taken as given; a focal length wrong by a tenth hardly changes the residuals")
+def _unobservable(problem, cameras):
+    turn = torch.atan(10 / cameras.focal_px.mean()).rad2deg()
+    texts = [
+        "the size of the rig (`set_scale`) and which way is up (`set_upright`): both are guessed",
+        f"the principal points: taken as given; one that is 10 px off turns its camera by {turn:.1f}° instead",
+    ]
+    if not problem.free_focal.all():
+        texts.append("the given focal lengths: one that is wrong by a tenth hardly changes the residuals")
     return tuple(texts)
 
 
