@@ -72,7 +72,7 @@ def moved(cameras, poses):
 @pytest.mark.parametrize("views", [2, 3, 4])
 def test_exact_2d_gives_exact_cameras(views, rig, poses):
     true = rig[:views]
-    found, report = calibrate_from_people(seen(poses, true), true, skeleton=HUMANEVA_15, **TWICE)
+    found, report = calibrate_from_people(seen(poses, true), true, skeleton=HUMANEVA_15, **(TWICE if views == 3 else QUICK))
     errors = compare_cameras(found, true)
     assert errors.rotation_deg < 0.01
     assert errors.centre_cm < 0.01
@@ -84,7 +84,7 @@ def test_exact_2d_gives_exact_cameras(views, rig, poses):
 
 
 def test_two_pixels_of_noise(rig, poses):
-    found, report = calibrate_from_people(seen(poses, rig[:3], 2.0), rig[:3], restarts=2, skeleton=HUMANEVA_15)
+    found, report = calibrate_from_people(seen(poses, rig[:3], 2.0), rig[:3], restarts=1, skeleton=HUMANEVA_15)
     errors = compare_cameras(found, rig[:3])
     assert errors.rotation_deg < 0.2
     assert errors.centre_cm < 1
