@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from posekit.cameras import Cameras
+from posekit.detector import Detector
 from posekit.poses import from_bones, hip_heading, jitter, lowest_ankle, to_bones, trunk_frame, turn
 from posekit.sequences import MultiViewDataset
 from posekit.skeleton import Skeleton
@@ -72,7 +73,7 @@ class Mix:
         faded: ...and to which share of themselves.
         cameras: "real": the training cameras; "moved": shifted at random by `shift`; "drawn": see `draw_cameras`.
         shift: standard deviation in metres along each axis.
-        noise_px, missing: what an imperfect detector adds; as in `MultiViewDataset.with_detector_noise`.
+        noise_px, missing: the faults of an imperfect detector; see `detector.Detector`.
     """
 
     place: bool = True
@@ -225,12 +226,12 @@ class Scenes:
         return cameras
 
     def _errors(self, mix, random) -> Tensor | None:
-        if not mix.noise_px and not mix.missing:
+        detector = Detector(noise_px=mix.noise_px, missing=mix.missing)
+        if not detector:
             return None
-        joints = len(self.skeleton)
-        relative = 0.5 + random.uniform(joints, 1)
-        errors = mix.noise_px * relative * torch.randn(random.count, joints, 2, generator=random.generator)
-        return errors.where(random.uniform(joints, 1) >= mix.missing, torch.nan)
+        each_alone = torch.zeros(random.count, dtype=torch.long)
+        drawn = detector.draw(each_alone, (len(self.skeleton),), random.generator)
+        return drawn.noise_px.where(drawn.found.unsqueeze(-1), torch.nan)
 
 
 class _Random(NamedTuple):

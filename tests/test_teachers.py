@@ -5,7 +5,8 @@ import torch
 
 from posekit.metrics import report_mpjpe
 from posekit.random import generator
-from posekit.teachers import smooth_over_time, triangulated
+from posekit.smoothing import smooth_over_time
+from posekit.teachers import triangulated
 
 
 def test_exact_views_give_the_labels_back(small):
