@@ -56,7 +56,7 @@ class Detector:
     noise_px: Amount = 0.0
     noise_correlation: Amount = 0.0
     missing: Amount = 0.0
-    missing_run: float = 0.0
+    missing_run: Amount = 0.0
     swapped: float = 0.0
 
     def __post_init__(self):
@@ -86,12 +86,12 @@ class Detector:
         found = uniform(*shape)
         if _any(self.noise_correlation):
             noise = correlated(noise, age, _per_coordinate(self.noise_correlation))
-        if self.missing_run:
+        if _any(self.missing_run):
             found = kept_for_runs(found, uniform(*shape), age, self.missing, self.missing_run)
         swapped = None
         if self.swapped:
             swapped = uniform(*shape[:-1])
-            if self.missing_run:
+            if _any(self.missing_run):
                 swapped = kept_for_runs(swapped, uniform(*shape[:-1]), age, self.swapped, self.missing_run)
             swapped = swapped < self.swapped
         noise_px = _per_coordinate(self.noise_px) * relative.unsqueeze(-1) * noise
@@ -100,6 +100,27 @@ class Detector:
 
 SHARES = ("missing", "swapped")
 NAMES = tuple(f.name for f in fields(Detector))
+
+
+def mixed_detectors(count: int, noise_px: float, generator: torch.Generator | None) -> Detector:
+    """As many detectors, each of another kind, for training a lifter that is to cope with any.
+
+    A sixth is exact; the noise of the others is 0.5 to 1.5 times `noise_px`, for half of them correlated over 2 to 40
+    frames. Half of all miss up to 20 % of the joints, half of these for 2 to 15 frames at a time.
+    """
+
+    def uniform(low, high):
+        return low + (high - low) * torch.rand(count, 1, generator=generator)
+
+    def some(share, amounts):
+        return amounts.where(uniform(0, 1) < share, 0.0)
+
+    return Detector(
+        noise_px=some(5 / 6, noise_px * uniform(0.5, 1.5)),
+        noise_correlation=some(1 / 2, uniform(math.log(2), math.log(40)).exp()),
+        missing=some(1 / 2, uniform(0, 0.2)),
+        missing_run=some(1 / 2, uniform(math.log(2), math.log(15)).exp()),
+    )
 
 
 def correlated(
@@ -131,7 +152,7 @@ def kept_for_runs(
     chance: Float[Tensor, "F *batch"],
     age: Int[Tensor, " F"],
     share: Amount,
-    run: float,
+    run: Amount,
 ) -> Float[Tensor, "F *batch"]:
     """Keep uniform numbers for a while, so that the runs of those below `share` last `run` frames in the mean.
 

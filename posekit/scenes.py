@@ -172,22 +172,25 @@ class Scenes:
             generator: the same state gives the same bits; None for torch's global one.
             progress: share of the training run that is done; see `Mix.fade`.
         """
-        mix, random = self.mix.at(progress), _Random(count, generator)
+        mix, random = self.mix.at(progress), Draws(count, generator)
         frames = self.weights.multinomial(count, replacement=True, generator=generator)
         poses = self._recombined(frames, mix, random)
         if mix.mirror:
             mirrored = random.happens(mix.mirror)
             poses = torch.where(mirrored[:, None, None], self.skeleton.mirror(poses), poses)
         if mix.place:
-            poses = turn(poses, 2 * math.pi * random.uniform())
-            low, high = self.roots[:, :2].amin(0), self.roots[:, :2].amax(0)
-            place = low + (high - low) * random.uniform(2)
+            poses, place = turn(poses, 2 * math.pi * random.uniform()), self._anywhere(random)
         else:
             poses, place = turn(poses, self.heading[frames]), self.roots[frames, :2]
         lift = self.lowest[frames] - lowest_ankle(poses, self.skeleton)
         height = torch.where(lift.isfinite(), lift, self.roots[frames, 2])
         poses = poses + torch.cat([place, height[:, None]], dim=-1).unsqueeze(1)
         return Scene(poses, self._cameras(frames, poses, mix, random), self._errors(mix, random)).to(self.device)
+
+    def _anywhere(self, random) -> Tensor:
+        """Places on the floor, over the box of the training poses' roots."""
+        low, high = self.roots[:, :2].amin(0), self.roots[:, :2].amax(0)
+        return low + (high - low) * random.uniform(2)
 
     def _recombined(self, frames, mix, random) -> Tensor:
         """Poses with the root at the origin, hips facing one way."""
@@ -204,7 +207,7 @@ class Scenes:
         if mix.jitter:
             spread = torch.where(self.parts.arm, mix.arm_jitter, mix.body_jitter)
             strength = random.happens(mix.jitter) * 2 * random.uniform()
-            bones = jitter(bones, strength[:, None] * spread, random.generator)
+            bones = jitter(bones, (strength[:, None] * spread).unsqueeze(-1) * random.normal(len(spread), 3))
         if mix.heads:
             below = random.happens(mix.heads)[:, None] & self.parts.head
             bones = bones.where(~below[..., None], -bones)
@@ -234,14 +237,17 @@ class Scenes:
         return drawn.noise_px.where(drawn.found.unsqueeze(-1), torch.nan)
 
 
-class _Random(NamedTuple):
-    """Draws for every person of a batch."""
+class Draws(NamedTuple):
+    """Random numbers for every person of a batch."""
 
     count: int
     generator: torch.Generator | None
 
     def uniform(self, *shape: int) -> Tensor:
         return torch.rand(self.count, *shape, generator=self.generator)
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(self.count, *shape, generator=self.generator)
 
     def happens(self, probability: float) -> Tensor:
         return self.uniform() < probability
