@@ -19,6 +19,8 @@ from posekit.scenes import Draws, Mix, Scene, Scenes
 from posekit.sequences import MultiViewDataset
 from posekit.smoothing import middle_of_quadratic
 
+STANDARD = Mix()
+
 
 class Stretch(NamedTuple):
     """T frames of N people, each seen by one camera.
@@ -41,6 +43,11 @@ class Stretch(NamedTuple):
     def poses_camera(self) -> Float[Tensor, "N J 3"]:
         """The poses of the middle frames, camera frame."""
         return self.cameras.world_to_camera(self.paths_world[:, self.paths_world.shape[1] // 2])
+
+    def screen(self) -> Float[Tensor, "N T J 2"]:
+        """The 2D joints that the cameras see, screen coordinates."""
+        cameras = self.cameras[:, None]
+        return cameras.pixels_to_screen(cameras.world_to_pixels(self.paths_world) + self.error_px)
 
     def rays(self) -> Float[Tensor, "N T J 3"]:
         """What the cameras saw as points at depth 1; errors as in a pinhole, without the detour over the lens."""
@@ -95,7 +102,7 @@ class Stretches(Scenes):
     def __init__(
         self,
         dataset: MultiViewDataset,
-        mix: Mix = Mix(),
+        mix: Mix = STANDARD,
         window: int = 27,
         detector: Detector | None = None,
         smooth: float | None = None,
@@ -147,7 +154,7 @@ class Stretches(Scenes):
     def _faults(self, inside, mix, generator) -> tuple[Tensor, Tensor]:
         """Errors in pixels and confidences."""
         count = len(inside)
-        detector = self.detector or mixed_detectors(count, mix.noise_px, generator)
+        detector = mixed_detectors(count, mix.noise_px, generator) if self.detector is None else self.detector
         drawn = detector.draw(torch.arange(self.window), (count, len(self.skeleton)), generator)
         found = drawn.found & inside.T.unsqueeze(-1)
         errors = drawn.noise_px.where(found.unsqueeze(-1), torch.nan)

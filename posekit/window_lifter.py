@@ -1,0 +1,201 @@
+"""A lifter that sees a window of frames of one view and says the pose of the middle one."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from posekit.cameras import Cameras
+from posekit.inputs import Seen
+from posekit.ray_lifter import RayLifter
+from posekit.skeleton import Skeleton
+from posekit.stretches import Stretch
+
+BASE = 2
+"""Which of the smoothed versions the others are compared with."""
+TWO_SIDED = (0.7, 1.5, 3.0, 6.0, 12.0)
+ONE_SIDED = (2.0, 6.0)
+"""Standard deviations, in frames, of the Gaussians that average over time at first, on both sides or on one."""
+VERSIONS = len(TWO_SIDED) + 2 * len(ONE_SIDED)
+HARDLY = 1e-3
+"""Weight of the next wider kernel in each, which falls back on it where it found nothing."""
+ELSEWHERE = 5.0
+"""By how much the logarithm of a one-sided kernel is lower on the other side at first."""
+SMALLEST = 1e-4
+"""Rays less apart than this are the same."""
+
+
+class SeenOverTime(NamedTuple):
+    """A 2D pose smoothed over time in several ways, in a frame turned towards the person.
+
+    seen: the version that the others are compared with.
+    apart: how far the other versions are from it.
+    spread: for each version, and last from frame to frame, the logarithm of how far the joint is from it typically.
+    evidence: for each version, the logarithm of the confidence it found.
+    """
+
+    seen: Seen
+    apart: Float[Tensor, "*batch K J 2"]
+    spread: Float[Tensor, "*batch S J"]
+    evidence: Float[Tensor, "*batch K J"]
+
+    @property
+    def rays(self) -> Tensor:
+        return self.seen.rays
+
+    @property
+    def missing(self) -> Tensor:
+        return self.seen.missing
+
+    def features(self, skeleton: Skeleton) -> Float[Tensor, "*batch inputs"]:
+        """Input of a network; last what a single frame's would be."""
+        parts = [self.apart.flatten(-3), self.spread.flatten(-2), self.evidence.flatten(-2), self.seen.features(skeleton)]
+        return torch.cat(parts, dim=-1)
+
+    def mirrored(self, kind: str, skeleton: Skeleton) -> "SeenOverTime":
+        """As `Seen.mirrored`."""
+        partners = list(skeleton.partners)
+        apart = skeleton.mirror(self.apart)
+        return SeenOverTime(self.seen.mirrored(kind, skeleton), apart, self.spread[..., partners], self.evidence[..., partners])
+
+    def to_camera(self, poses: Float[Tensor, "*batch J 3"]) -> Float[Tensor, "*batch J 3"]:
+        """As `Seen.to_camera`."""
+        return self.seen.to_camera(poses)
+
+
+class WindowLifter(RayLifter):
+    """`RayLifter` of a window of frames.
+
+    Rays are averaged over time in several ways, each ray weighted by its confidence squared and by a kernel that is
+    learnt, a Gaussian at first (a normalised convolution). How these averages lie apart, and how far the rays lie
+    from them, is input of the network beside one of them. The output's rays are a weighted sum of the averages.
+
+    Args:
+        skeleton, needs, width, blocks, mirrored, generator: as for `RayLifter`. Joints are never bound to their rays,
+            since these are noisy.
+        window: number of frames, odd.
+
+    Raises:
+        ValueError: as `RayLifter`, and for an even window.
+
+    Source: H. Knutsson and C.-F. Westin, "Normalized and differential convolution", CVPR 1993.
+    """
+
+    def __init__(
+        self,
+        skeleton: str,
+        window: int = 27,
+        needs: str = "level",
+        width: int = 512,
+        blocks: int = 3,
+        mirrored: bool | None = None,
+        generator: torch.Generator | None = None,
+    ):
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f"window must be an odd number of frames, got {window}")
+        super().__init__(skeleton, needs, width, blocks, on_rays=False, mirrored=mirrored, generator=generator)
+        del self.settings["on_rays"]
+        self.settings["window"] = self.window = window
+        self.kernels = nn.Parameter(_log_gaussians(window))
+
+    def inputs(self) -> int:
+        """Length of the network's input."""
+        return super().inputs() + (4 * VERSIONS - 1) * len(self.skeleton)
+
+    def outputs(self) -> int:
+        """Numbers that the network says of each joint."""
+        return super().outputs() + VERSIONS - 1
+
+    def forward(
+        self,
+        screen: Float[Tensor, "*batch T V J 2"],
+        cameras: Cameras | None = None,
+        confidence: Float[Tensor, "*batch T V J"] | None = None,
+    ) -> Float[Tensor, "*batch V J 3"]:
+        """Windows of 2D joints in screen coordinates -> absolute 3D joints of their middle frames, camera frame, metres.
+
+        Args:
+            screen: each view on its own; NaN where missing, and beyond the ends of a clip.
+            cameras: leading axes that broadcast with (*batch, V); see `RayLifter.forward`.
+            confidence: how far each 2D joint can be trusted; all alike by default.
+
+        Raises:
+            ValueError: for another number of frames or joints, or if cameras are needed and not given.
+        """
+        if screen.shape[-4] != self.window:
+            raise ValueError(f"expected windows of {self.window} frames, got {screen.shape[-4]}")
+        screen = screen.transpose(-4, -3)  # (*batch, V, T, J, 2)
+        trust = torch.ones_like(screen[..., 0]) if confidence is None else confidence.transpose(-3, -2)
+        rays = self.rays(screen, None if cameras is None else cameras[..., None])
+        return self._lift(self.see_rays(rays, trust, cameras))
+
+    def see_scene(self, scene: Stretch) -> SeenOverTime:
+        """What the network would see of drawn people."""
+        rays = self.rays(scene.screen()) if self.needs == "screen" else scene.rays()
+        return self.see_rays(rays, scene.confidence, scene.cameras)
+
+    def see_rays(
+        self, rays: Float[Tensor, "*batch T J 3"], confidence: Float[Tensor, "*batch T J"], cameras: Cameras | None
+    ) -> SeenOverTime:
+        """What the network sees of rays over time."""
+        averages, spread, evidence = averages_over_time(rays[..., :2], confidence**2, self.kernels)
+        averages = torch.cat([averages, torch.ones_like(averages[..., :1])], dim=-1)  # (*batch, K, J, 3)
+        seen = self.turned(averages[..., BASE, :, :], cameras)
+        ahead = averages @ seen.turned.unsqueeze(-3).mT
+        apart = ahead[..., :2] / ahead[..., 2:] - seen.rays.unsqueeze(-3)[..., :2]
+        others = [version for version in range(VERSIONS) if version != BASE]
+        return SeenOverTime(seen, apart[..., others, :, :].nan_to_num(), spread.nan_to_num(), evidence)
+
+    def rays_from(self, outputs: Tensor, seen: SeenOverTime) -> Float[Tensor, "*batch J 3"]:
+        """A sum of the averages over time, weighted as the network says."""
+        corrections = torch.einsum("...jk,...kjx->...jx", outputs[..., 3:], seen.apart)
+        return seen.rays + torch.nn.functional.pad(corrections, (0, 1))
+
+
+def averages_over_time(
+    rays: Float[Tensor, "*batch T J 2"], weights: Float[Tensor, "*batch T J"], kernels: Float[Tensor, "K T"]
+) -> tuple[Float[Tensor, "*batch K J 2"], Float[Tensor, "*batch S J"], Float[Tensor, "*batch K J"]]:
+    """Normalised convolutions at the middle of a window.
+
+    Args:
+        rays: NaN where missing.
+        weights: trust in each.
+        kernels: logarithms.
+
+    Returns:
+        The averages, NaN for a joint that no frame has; spread and evidence as in `SeenOverTime`.
+    """
+    weights = weights * rays.isfinite().all(-1)
+    rays = rays.where(weights.unsqueeze(-1) > 0, 0.0)
+    center = (weights.unsqueeze(-1) * rays).sum(-3, keepdim=True) / weights.sum(-2)[..., None, :, None].clamp(min=1e-9)
+    away = rays - center
+    powers = torch.cat([away, torch.ones_like(away[..., :1]), (away**2).sum(-1, keepdim=True)], dim=-1)
+    moments = weights.unsqueeze(-1) * powers
+    smoothing = _fallback().to(kernels) @ kernels.softmax(-1)
+    sums = (smoothing @ moments.flatten(-2)).unflatten(-1, (-1, 4))  # (*batch, K, J, 4)
+    mean, _, square = (sums / sums[..., 2:3]).split([2, 1, 1], dim=-1)
+    around = (square.squeeze(-1) - (mean**2).sum(-1)).clamp(min=0)
+    both = weights[..., 1:, :] * weights[..., :-1, :]
+    steps = (both * (away.diff(dim=-3) ** 2).sum(-1)).sum(-2) / both.sum(-2).clamp(min=1e-9)
+    spread = torch.cat([around, steps.unsqueeze(-2)], dim=-2)
+    return mean + center, (spread + SMALLEST**2).log(), (sums[..., 2] + HARDLY).log()
+
+
+def _log_gaussians(window: int) -> Tensor:
+    """Two-sided ones, then those of the past, then those of the future."""
+    time = torch.arange(window) - window // 2
+    widths = torch.tensor([*TWO_SIDED, *ONE_SIDED, *ONE_SIDED])
+    side = torch.tensor([0] * len(TWO_SIDED) + [-1] * len(ONE_SIDED) + [1] * len(ONE_SIDED))
+    on_wrong_side = side[:, None] * time < 0
+    return -((time / widths[:, None]) ** 2) / 2 - ELSEWHERE * on_wrong_side
+
+
+def _fallback() -> Tensor:
+    """A little of all wider two-sided kernels in each, the less the wider they are."""
+    widths = [*TWO_SIDED, *ONE_SIDED, *ONE_SIDED]
+    mixed = torch.eye(VERSIONS)
+    for version, width in enumerate(widths):
+        for rank, wider in enumerate(wider for wider in range(len(TWO_SIDED)) if widths[wider] > width):
+            mixed[version, wider] = HARDLY ** (rank + 1)
+    return mixed
