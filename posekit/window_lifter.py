@@ -1,10 +1,11 @@
 """A lifter that sees a window of frames of one view and says the pose of the middle one."""
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.inputs import Seen
@@ -16,12 +17,10 @@ BASE = 2
 """Which of the smoothed versions the others are compared with."""
 TWO_SIDED = (0.7, 1.5, 3.0, 6.0, 12.0)
 ONE_SIDED = (2.0, 6.0)
-"""Standard deviations, in frames, of the Gaussians that average over time at first, on both sides or on one."""
+"""Standard deviations, in frames, of the Gaussians that average over time, on both sides or on one."""
 VERSIONS = len(TWO_SIDED) + 2 * len(ONE_SIDED)
 HARDLY = 1e-3
 """Weight of the next wider kernel in each, which falls back on it where it found nothing."""
-ELSEWHERE = 5.0
-"""By how much the logarithm of a one-sided kernel is lower on the other side at first."""
 SMALLEST = 1e-4
 """Rays less apart than this are the same."""
 
@@ -67,9 +66,9 @@ class SeenOverTime(NamedTuple):
 class WindowLifter(RayLifter):
     """`RayLifter` of a window of frames.
 
-    Rays are averaged over time in several ways, each ray weighted by its confidence squared and by a kernel that is
-    learnt, a Gaussian at first (a normalised convolution). How these averages lie apart, and how far the rays lie
-    from them, is input of the network beside one of them. The output's rays are a weighted sum of the averages.
+    Rays are averaged over time in several ways, each ray weighted by its confidence squared and by a Gaussian (a
+    normalised convolution). How these averages lie apart, and how far the rays lie from them, is input of the network
+    beside one of them. The output's rays are a sum of the averages, weighted as the network says.
 
     Args:
         skeleton, needs, width, blocks, mirrored, generator: as for `RayLifter`. Joints are never bound to their rays,
@@ -97,7 +96,6 @@ class WindowLifter(RayLifter):
         super().__init__(skeleton, needs, width, blocks, on_rays=False, mirrored=mirrored, generator=generator)
         del self.settings["on_rays"]
         self.settings["window"] = self.window = window
-        self.kernels = nn.Parameter(_log_gaussians(window))
 
     def inputs(self) -> int:
         """Length of the network's input."""
@@ -139,7 +137,7 @@ class WindowLifter(RayLifter):
         self, rays: Float[Tensor, "*batch T J 3"], confidence: Float[Tensor, "*batch T J"], cameras: Cameras | None
     ) -> SeenOverTime:
         """What the network sees of rays over time."""
-        averages, spread, evidence = averages_over_time(rays[..., :2], confidence**2, self.kernels)
+        averages, spread, evidence = averages_over_time(rays[..., :2], confidence**2)
         averages = torch.cat([averages, torch.ones_like(averages[..., :1])], dim=-1)  # (*batch, K, J, 3)
         seen = self.turned(averages[..., BASE, :, :], cameras)
         ahead = averages @ seen.turned.unsqueeze(-3).mT
@@ -154,14 +152,13 @@ class WindowLifter(RayLifter):
 
 
 def averages_over_time(
-    rays: Float[Tensor, "*batch T J 2"], weights: Float[Tensor, "*batch T J"], kernels: Float[Tensor, "K T"]
+    rays: Float[Tensor, "*batch T J 2"], weights: Float[Tensor, "*batch T J"]
 ) -> tuple[Float[Tensor, "*batch K J 2"], Float[Tensor, "*batch S J"], Float[Tensor, "*batch K J"]]:
     """Normalised convolutions at the middle of a window.
 
     Args:
         rays: NaN where missing.
         weights: trust in each.
-        kernels: logarithms.
 
     Returns:
         The averages, NaN for a joint that no frame has; spread and evidence as in `SeenOverTime`.
@@ -172,8 +169,7 @@ def averages_over_time(
     away = rays - center
     powers = torch.cat([away, torch.ones_like(away[..., :1]), (away**2).sum(-1, keepdim=True)], dim=-1)
     moments = weights.unsqueeze(-1) * powers
-    smoothing = _fallback().to(kernels) @ kernels.softmax(-1)
-    sums = (smoothing @ moments.flatten(-2)).unflatten(-1, (-1, 4))  # (*batch, K, J, 4)
+    sums = (_kernels(rays.shape[-3]).to(moments) @ moments.flatten(-2)).unflatten(-1, (-1, 4))  # (*batch, K, J, 4)
     mean, _, square = (sums / sums[..., 2:3]).split([2, 1, 1], dim=-1)
     around = (square.squeeze(-1) - (mean**2).sum(-1)).clamp(min=0)
     both = weights[..., 1:, :] * weights[..., :-1, :]
@@ -182,20 +178,14 @@ def averages_over_time(
     return mean + center, (spread + SMALLEST**2).log(), (sums[..., 2] + HARDLY).log()
 
 
-def _log_gaussians(window: int) -> Tensor:
-    """Two-sided ones, then those of the past, then those of the future."""
-    time = torch.arange(window) - window // 2
+@cache
+def _kernels(window: int) -> Float[Tensor, "K T"]:
+    """Gaussians on both sides, then on that of the past, then on that of the future; in each a little of all wider ones."""
     widths = torch.tensor([*TWO_SIDED, *ONE_SIDED, *ONE_SIDED])
     side = torch.tensor([0] * len(TWO_SIDED) + [-1] * len(ONE_SIDED) + [1] * len(ONE_SIDED))
-    on_wrong_side = side[:, None] * time < 0
-    return -((time / widths[:, None]) ** 2) / 2 - ELSEWHERE * on_wrong_side
-
-
-def _fallback() -> Tensor:
-    """A little of all wider two-sided kernels in each, the less the wider they are."""
-    widths = [*TWO_SIDED, *ONE_SIDED, *ONE_SIDED]
-    mixed = torch.eye(VERSIONS)
-    for version, width in enumerate(widths):
-        for rank, wider in enumerate(wider for wider in range(len(TWO_SIDED)) if widths[wider] > width):
-            mixed[version, wider] = HARDLY ** (rank + 1)
-    return mixed
+    time = torch.arange(window) - window // 2
+    gaussians = (-((time / widths[:, None]) ** 2) / 2).exp() * (side[:, None] * time >= 0)
+    gaussians = gaussians / gaussians.sum(-1, keepdim=True)
+    wider = widths[: len(TWO_SIDED)] > widths[:, None]
+    little = torch.where(wider, HARDLY ** wider.cumsum(-1), 0.0)
+    return gaussians + little @ gaussians[: len(TWO_SIDED)]
