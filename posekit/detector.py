@@ -99,7 +99,24 @@ class Detector:
 
 
 SHARES = ("missing", "swapped")
-NAMES = tuple(f.name for f in fields(Detector))
+FAULTS = tuple(f.name for f in fields(Detector))
+
+
+def named_faults(text: str) -> dict[str, float]:
+    """A detector's faults by name, from text such as "noise_px=5+missing=0.1"; "exact" has none.
+
+    Raises:
+        ValueError: for a name that is none of `FAULTS`, and as `Detector`.
+    """
+    given = dict(part.split("=", 1) for part in text.split("+") if "=" in part)
+    try:
+        if text != "exact" and (len(given) < text.count("+") + 1 or not set(given) <= set(FAULTS)):
+            raise ValueError(f"expected some of {', '.join(FAULTS)}, each once with its value")
+        faults = dict.fromkeys(FAULTS, 0.0) | {name: float(value) for name, value in given.items()}
+        Detector(**faults)
+    except ValueError as error:
+        raise ValueError(f'noise must be "exact" or like "noise_px=5+missing=0.1", got {text!r}: {error}') from None
+    return faults
 
 
 def mixed_detectors(count: int, noise_px: float, generator: torch.Generator | None) -> Detector:

@@ -11,6 +11,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from posekit.datasets import load_dataset
+from posekit.detector import Detector
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
 from posekit.losses import label_free_loss, middle_frame_loss, scene_loss, supervised_loss
 from posekit.parameters import SEQUENCE_METHODS
@@ -21,12 +22,20 @@ from posekit.scenes import Mix, Scenes
 from posekit.sequences import MultiViewDataset
 from posekit.settings import PARAMETERS, Experiment
 from posekit.skeleton import Skeleton
+from posekit.smoothing import reach_of, smooth_poses, with_smooth_pixels
+from posekit.stretches import Stretches
 from posekit.teachers import triangulated
 from posekit.training import Curve, Samples, adapt, evaluate, evaluate_poses, fit
 from posekit.triangulation import refine, triangulate, triangulate_robustly
+from posekit.window_lifter import WindowLifter
 
 STANDARD_SAMPLE = 20_000
 """People of a scene that set the constants of a lifter's input."""
+
+
+SAMPLE_OF_STRETCHES = 1_000
+"""Fewer, since each has many frames."""
+MIRRORED = {"preset": None, "on": True, "off": False}
 
 
 def load_split(experiment: Experiment, split: str, data_root: str | Path | None = None) -> MultiViewDataset:
@@ -39,8 +48,8 @@ def load_split(experiment: Experiment, split: str, data_root: str | Path | None 
         split,
         data_root,
         stride=data.stride,
-        noise_px=data.noise_px,
         noise_seed=experiment.seed,
+        **experiment.faults(split),
         **options,
     )
     return dataset if names == "all" else dataset.select_views(names.split("+"))
@@ -53,7 +62,7 @@ def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> 
     """
     if experiment.data.measured_on == "test":
         return load_split(experiment, "train", data_root), load_split(experiment, "test", data_root)
-    seen_in_test = experiment.but(cameras=experiment.data.test_cameras)
+    seen_in_test = experiment.but(cameras=experiment.data.test_cameras, test_noise="same", **experiment.faults("test"))
     train, test = (load_split(one, "train", data_root).validation_split() for one in (experiment, seen_in_test))
     return train[0], test[1]
 
@@ -63,9 +72,10 @@ def make_lifter(experiment: Experiment, skeleton: Skeleton, generator: torch.Gen
     network, window, joints = experiment.network, experiment.input.window, len(skeleton)
     if experiment.method == "scenes":
         options = dict(needs=experiment.input.needs, width=network.width, blocks=network.blocks, generator=generator)
+        if experiment.input.frames > 1:
+            return WindowLifter(skeleton.name, experiment.input.frames, mirrored=MIRRORED[network.mirrored], **options)
         on_rays = {"preset": None, "depths": True, "free": False}[network.output]
-        mirrored = {"preset": None, "on": True, "off": False}[network.mirrored]
-        return RayLifter(skeleton.name, on_rays=on_rays, mirrored=mirrored, **options)
+        return RayLifter(skeleton.name, on_rays=on_rays, mirrored=MIRRORED[network.mirrored], **options)
     shared = dict(
         width=network.width,
         dropout=experiment.dropout_probability,
@@ -117,8 +127,15 @@ def make_scenes(experiment: Experiment, train: MultiViewDataset) -> Scenes:
         balance=scene.balance,
         cameras=scene.scene_cameras,
         noise_px=experiment.data.noise_px,
+        missing=experiment.data.missing,
     )
-    return Scenes(people, mix)
+    frames, smooth, mixed = experiment.input.frames, experiment.input.smooth_2d, scene.scene_noise == "mixed"
+    if frames == 1 and not smooth and not mixed:
+        return Scenes(people, mix)
+    detector = None if mixed else Detector(**experiment.faults("train"))
+    if frames > 1:
+        return Stretches(people, mix, frames, detector)
+    return Stretches(people, mix, 2 * reach_of(smooth) + 1, detector, smooth)
 
 
 def run(
@@ -135,9 +152,9 @@ def run(
         data_root: where licensed datasets lie; see `datasets.load_dataset`.
         device: torch's name of it.
         test_every: epochs between two points of the record's error curve.
-        models_dir: keep trained lifters here and take them from here, so that adaptation need not train its source
-            model again; and keep the state of an unfinished run, to go on from after an interruption. Runs side by
-            side may share the folder: each model is locked while it trains, and who waited for it uses it.
+        models_dir: keep trained lifters here and take them from here, so that adaptation, and tests of another
+            noise, need not train again; and keep the state of an unfinished run, to go on from after an interruption.
+            Runs side by side may share the folder: each model is locked while it trains, and who waited for it uses it.
 
     Returns:
         The record, and the lifter (none for triangulation).
@@ -152,12 +169,17 @@ def run(
         lifter, curve = None, Curve()
         evaluation = evaluate_poses(_triangulated(experiment.teacher.triangulation, test), test)
     else:
-        how = dict(test=test, test_every=test_every)
-        adapts = experiment.method == "adaptation"
-        lifter, curve = _trained(_source_model(experiment), train, device, models_dir, reuse=adapts, **how)
-        if adapts:
+        smooth_2d, smooth_3d = experiment.input.smooth_2d, experiment.data.smooth_3d
+        seen = with_smooth_pixels(test, smooth_2d) if smooth_2d else test
+        how = dict(test=seen, test_every=test_every)
+        source = _source_model(experiment)
+        if source == experiment:
+            lifter, curve = _trained(experiment, train, device, models_dir, reuse=False, **how)
+        else:
+            lifter, curve = _trained(source, train, device, models_dir, reuse=True)[0], Curve()
+        if experiment.method == "adaptation":
             lifter, curve = _adapted(experiment, lifter, device, models_dir, **how)
-        evaluation = evaluate(lifter, test)
+        evaluation = evaluate(lifter, seen, after=partial(smooth_poses, sigma=smooth_3d) if smooth_3d else None)
     where = code | machine(device) | {"seconds": round(time.perf_counter() - start, 1)}
     return make_record(experiment.flat(), curve, evaluation, train, test, where), lifter
 
@@ -171,11 +193,12 @@ def _check_device(device: str) -> None:
 
 
 def _source_model(experiment: Experiment) -> Experiment:
-    """The training behind an experiment: adaptation starts from the label-free model of the same settings."""
+    """The training behind an experiment: of what only tests otherwise, and, of adaptation, the label-free model."""
+    trained = experiment.but(test_noise="same", smooth_3d=0.0)
     if experiment.method != "adaptation":
-        return experiment
+        return trained
     unused = {name: p.default for name, p in PARAMETERS.items() if p.methods == ("adaptation",)}
-    return experiment.but(method="label_free", test_cameras="all", **unused)
+    return trained.but(method="label_free", test_cameras="all", **unused)
 
 
 def _trained(experiment: Experiment, train, device, models_dir, reuse, **how):
@@ -187,7 +210,7 @@ def _trained(experiment: Experiment, train, device, models_dir, reuse, **how):
         lifter = make_lifter(experiment, train.skeleton, draws).to(device)
         samples = make_samples(experiment, train).to(device)
         if experiment.method == "scenes":
-            lifter.standardise(samples.draw(STANDARD_SAMPLE, draws))
+            lifter.standardise(samples.draw(SAMPLE_OF_STRETCHES if isinstance(samples, Stretches) else STANDARD_SAMPLE, draws))
             lifter.bfloat16 = experiment.training.precision == "bfloat16"
         curve = fit(
             lifter,
