@@ -61,8 +61,8 @@ needs: str = "level"  # of the camera: nothing, intrinsics, or tilt and height a
 window: int = 27  # frames a sequence lifter sees; 0 for whole clips; only for sequence, temporal_convolution
 
 # what it learns from
-teacher: str = "triangulation"  # whose poses fill the scenes [triangulation, labels]; only for scenes
-smooth_targets: float = 0.0  # frames over which triangulated poses are smoothed, for noisy 2D; 0 for none; only for scenes
+teacher: str = "preset"  # whose poses are the targets; preset: labels if supervised, triangulation for scenes [preset, triangulation, labels]; only for supervised, scenes
+smooth_targets: float = 0.0  # frames over which triangulated targets are smoothed, for noisy 2D; 0 for none; only for supervised, scenes
 loss_terms: str = "own+cross+consistency"  # terms of the label-free loss; only for label_free, adaptation, sequence, temporal_convolution
 clamp: str = "preset"  # whether projected x / z and y / z are cut to -1..1 [preset, on, off]; only for label_free, adaptation, sequence, temporal_convolution
 triangulation: str = "dlt"  # which triangulation [dlt, midpoint, refined, robust]; only for triangulation

@@ -102,21 +102,22 @@ def make_loss(experiment: Experiment) -> Callable:
 
 
 def make_samples(experiment: Experiment, train: MultiViewDataset) -> Samples:
-    """What training sees: poses with labels, scenes, moments, moments with the frames around them, or whole clips."""
-    if experiment.method == "scenes":
-        return make_scenes(experiment, train)
-    if experiment.method == "supervised":
-        return train.labelled_poses()
+    """What training sees: single views with targets, scenes, moments, moments with the frames around them, or whole clips.
+
+    Where targets are triangulated, no label is read.
+    """
+    if experiment.method in ("supervised", "scenes"):
+        taught = train if experiment.target_poses == "labels" else triangulated(train, experiment.teacher.smooth_targets)
+        return taught.labelled_poses() if experiment.method == "supervised" else make_scenes(experiment, taught)
     if experiment.method not in SEQUENCE_METHODS:
         return train.views()
     frames = train.surrounding_frames(experiment.input.window) if experiment.sees_windows else train.clip_frames()
     return train.views().windows(frames)
 
 
-def make_scenes(experiment: Experiment, train: MultiViewDataset) -> Scenes:
-    """Scenes of the teacher's poses; with a triangulating teacher no label is read."""
-    teacher, scene = experiment.teacher, experiment.scene
-    people = train if teacher.teacher == "labels" else triangulated(train, teacher.smooth_targets)
+def make_scenes(experiment: Experiment, people: MultiViewDataset) -> Scenes:
+    """Scenes of a dataset's poses, put together as the experiment says."""
+    scene = experiment.scene
     mix = Mix(
         place=scene.place == "anywhere",
         mirror=scene.mirror,

@@ -86,9 +86,16 @@ class Input(Group):
 class Teacher(Group):
     """What a run learns from, or, without learning, how it finds the poses."""
 
-    teacher: Literal["triangulation", "labels"] = parameter("triangulation", "whose poses fill the scenes", ("scenes",))
+    teacher: Literal["preset", "triangulation", "labels"] = parameter(
+        "preset",
+        "whose poses are the targets; preset: labels if supervised, triangulation for scenes",
+        ("supervised", "scenes"),
+    )
     smooth_targets: float = parameter(
-        0.0, "frames over which triangulated poses are smoothed, for noisy 2D; 0 for none", ("scenes",), can_be_0=True
+        0.0,
+        "frames over which triangulated targets are smoothed, for noisy 2D; 0 for none",
+        ("supervised", "scenes"),
+        can_be_0=True,
     )
     loss_terms: str = parameter("+".join(TERMS), "terms of the label-free loss", LABEL_FREE_METHODS)
     clamp: Literal["preset", "on", "off"] = parameter(
@@ -267,6 +274,12 @@ class Experiment(Group):
         return {name: getattr(self.data, name) for name in FAULTS}
 
     @property
+    def target_poses(self) -> str:
+        """Whose poses a supervised lifter or one of scenes learns from: "labels" or "triangulation"."""
+        preset = "labels" if self.method == "supervised" else "triangulation"
+        return preset if self.teacher.teacher == "preset" else self.teacher.teacher
+
+    @property
     def dropout_probability(self) -> float:
         """The probability training starts with."""
         return float(self.network.dropout.split("->")[0])
@@ -315,6 +328,8 @@ def _check_together(experiment: Experiment) -> None:
         raise ValueError(f'dropout must be like "0.0", "0.5" or "0.5->0.0"; got {network.dropout!r}')
     if experiment.training.switch != "both" and "->" not in network.dropout:
         raise ValueError(f'switch counts only where dropout is switched off ("0.5->0.0"); got {experiment.training.switch!r}')
+    if experiment.teacher.smooth_targets and experiment.target_poses == "labels":
+        raise ValueError(f"smooth_targets counts only with teacher='triangulation'; got {experiment.teacher.smooth_targets}")
     check_joined("loss_terms", experiment.teacher.loss_terms, TERMS)
     check_joined("cameras", experiment.data.cameras)
     check_joined("test_cameras", experiment.data.test_cameras)

@@ -25,7 +25,7 @@ from posekit.records import (
 from posekit.settings import PARAMETERS, Experiment
 
 RECORDS_ADDRESS = "https://github.com/posekit/posekit/blob/main/book/results"
-NEEDS = re.compile(r"\d+ views?(, (\d+ frames?|whole clip))?(, (picture only|intrinsics|tilt and height|full calibration))?")
+AT_TEST = re.compile(r"\d+ views?(, (\d+ frames?|whole clip))?(, (picture only|intrinsics|tilt and height|full calibration))?")
 OWN = ("name", "title", "printed")  # what a row does not take over from the one it is `like`
 
 Runs = Mapping[str, list[Record]]
@@ -41,7 +41,7 @@ class Row:
         title: how the table calls it; a row without one is in no table.
         table: which table shows it.
         group: a heading within the table.
-        needs: what the method needs at test, such as "1 view, 9 frames" or "3 views, full calibration".
+        at_test: what the method needs at test, such as "1 view, 9 frames" or "3 views, full calibration".
         printed: which of the report's numbers it stands beside, as `report_table` names them.
     """
 
@@ -50,7 +50,7 @@ class Row:
     title: str = ""
     table: str = ""
     group: str = ""
-    needs: str = ""
+    at_test: str = ""
     printed: str = ""
 
     @property
@@ -78,7 +78,7 @@ class Table:
         rows: its lines, group by group, those without a group first.
         titles: heading of the rows' titles.
         caption: bold line above it.
-        columns: what each column shows, to its heading: a metric, a parameter, or one of `needs`, `printed` (the
+        columns: what each column shows, to its heading: a metric, a parameter, or one of `at_test`, `printed` (the
             report's number), `passes` (epochs of training, or of adaptation), `seeds` (how many), `change` (seed by
             seed, against `base`) and `records` (links).
         base: the row that `change` compares with.
@@ -136,8 +136,8 @@ class Table:
     def _cell(self, column: str, row: Row, runs: Runs, start: str | Path) -> str:
         records = runs.get(row.key, [])
         match column:
-            case "needs":
-                return row.needs
+            case "at_test":
+                return row.at_test
             case "printed":
                 return str(row.printed_mm(start) or "–")
             case "passes":
@@ -264,8 +264,8 @@ def _row(entry: dict[str, Any]) -> Row:
     try:
         experiments = tuple(Experiment.parse(settings | {"seed": seed}) for seed in entry["seeds"])
         row = Row(experiments=experiments, **{key: entry[key] for key in said if key in entry})
-        if row.needs and not NEEDS.fullmatch(row.needs):
-            raise ValueError(f'needs must be like "1 view, 9 frames" or "3 views, full calibration"; got {row.needs!r}')
+        if row.at_test and not AT_TEST.fullmatch(row.at_test):
+            raise ValueError(f'at_test must be like "1 view, 9 frames" or "3 views, full calibration"; got {row.at_test!r}')
     except ValueError as error:
         raise ValueError(f"{entry['name']}: {error}") from None
     return row

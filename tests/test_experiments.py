@@ -50,6 +50,7 @@ def test_the_same_experiment_gives_the_same_numbers(record):
     "options",
     [
         dict(method="supervised"),
+        dict(method="supervised", teacher="triangulation", smooth_targets=2.0, noise_px=3.0),
         dict(method="adaptation", adapt_epochs=1, dropout="0.5"),
         dict(method="sequence", window=9),
         dict(method="sequence", batch_size=1, window=0, positions="none", parametrisation="published"),
@@ -100,8 +101,9 @@ def test_a_device_that_is_not_there_is_named():
         run(TINY, device="warp")
 
 
-def test_scenes_of_triangulated_poses_touch_no_label(monkeypatch):
-    experiment = TINY.but(method="scenes", epochs=1)
+@pytest.mark.parametrize("method", ["scenes", "supervised"])
+def test_triangulated_targets_touch_no_label(monkeypatch, method):
+    experiment = TINY.but(method=method, teacher="triangulation", epochs=1)
     sighted = run(experiment)[1]
     load = experiments.load_splits
 
@@ -112,8 +114,16 @@ def test_scenes_of_triangulated_poses_touch_no_label(monkeypatch):
     monkeypatch.setattr(experiments, "load_splits", blindfolded)
     blind = run(experiment)[1]
     assert all(torch.equal(a, b) for a, b in zip(sighted.state_dict().values(), blind.state_dict().values()))
-    with pytest.raises(ValueError, match="scenes need poses with a root"):
-        run(experiment.but(teacher="labels"))
+    if method == "scenes":
+        with pytest.raises(ValueError, match="scenes need poses with a root"):
+            run(experiment.but(teacher="labels"))
+
+
+def test_exact_views_teach_the_report_s_network_what_labels_do():
+    experiment = TINY.but(method="supervised", epochs=1)
+    errors = [run(experiment.but(teacher=teacher))[0].metrics_mm["mpjpe"] for teacher in ("labels", "triangulation")]
+    assert errors[0] != errors[1]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-3)
 
 
 def test_validation_keeps_away_from_the_test_set_and_from_what_it_trains_on():
@@ -131,6 +141,8 @@ def test_one_camera_cannot_train_without_labels():
         run(TINY.but(cameras="C1"))
     with pytest.raises(ValueError, match="triangulated targets need at least two views"):
         run(TINY.but(method="scenes", cameras="C1"))
+    with pytest.raises(ValueError, match="triangulated targets need at least two views"):
+        run(TINY.but(method="supervised", teacher="triangulation", cameras="C1"))
 
 
 def test_two_adaptations_side_by_side_share_one_source_model(tmp_path):

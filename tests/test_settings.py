@@ -54,6 +54,9 @@ REFUSED = [
     (dict(window=9), "window does not count for method 'label_free', only for sequence, temporal_convolution"),
     (dict(adapt_epochs=3), "adapt_epochs does not count for method 'label_free'"),
     (dict(needs="rays"), "needs does not count for method 'label_free', only for scenes"),
+    (dict(teacher="labels"), "teacher does not count for method 'label_free', only for supervised, scenes"),
+    (dict(method="supervised", smooth_targets=2), "smooth_targets counts only with teacher='triangulation'"),
+    (dict(method="scenes", teacher="labels", smooth_targets=2), "smooth_targets counts only with teacher='triangulation'"),
     (dict(method="scenes", norm="layer"), "norm does not count for method 'scenes'"),
     (dict(method="scenes", mirror=1.5), "mirror must be .* at most 1"),
     (dict(method="supervised", clamp="on"), "clamp does not count for method 'supervised'"),
@@ -95,6 +98,16 @@ def test_a_preset_holds_until_it_is_departed_from(name):
     assert published.preset(name) == PRESETS["published"][name]
     assert published.but(**{name: other}).preset(name) == other
     assert Experiment().preset(name) == PRESETS["sound"][name]
+
+
+def test_targets_are_labels_if_supervised_and_triangulated_for_scenes_unless_said():
+    supervised, scenes = (Experiment().but(method=method) for method in ("supervised", "scenes"))
+    assert (supervised.target_poses, scenes.target_poses) == ("labels", "triangulation")
+    for experiment in (supervised, scenes):
+        assert [experiment.but(teacher=teacher).target_poses for teacher in ("labels", "triangulation")] == [
+            "labels",
+            "triangulation",
+        ]
 
 
 def test_choices_are_those_of_the_modules_that_act_on_them():

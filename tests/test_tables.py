@@ -17,7 +17,7 @@ tables:
     titles: method
     base: narrow
     columns:
-      needs: needs at test
+      at_test: needs at test
       width: width
       passes: epochs
       seeds: seeds
@@ -32,10 +32,10 @@ tables:
     best: true
 
 rows:
-- {name: narrow, table: lifters, title: narrow lifter, needs: "1 view, 1 frame", seeds: [0, 1], width: 8}
+- {name: narrow, table: lifters, title: narrow lifter, at_test: "1 view, 1 frame", seeds: [0, 1], width: 8}
 - {name: wide, like: narrow, title: wide lifter, group: more weights, width: 16}
 - {name: unseen, like: narrow, width: 99}
-- {name: adapted, like: narrow, title: adapted, needs: "3 views, full calibration", method: adaptation, adapt_epochs: 7}
+- {name: adapted, like: narrow, title: adapted, at_test: "3 views, full calibration", method: adaptation, adapt_epochs: 7}
 - {name: one-seed, like: wide, title: one seed, seeds: [0]}
 - {name: few-px, like: narrow, table: noise, title: lifter, seeds: [0]}
 - {name: many-px, like: few-px, title: lifter, noise_px: 5}
@@ -147,7 +147,7 @@ def test_a_misspelt_metric_is_named_with_those_there_are(write, invent, tmp_path
 def test_like_takes_over_all_but_name_title_and_printed_number(write):
     text = LIST.replace("table: lifters, title: narrow lifter,", "table: lifters, title: narrow lifter, printed: supervised,")
     narrow, wide, unseen, *_ = read_list(write(text)).rows
-    assert (unseen.table, unseen.needs, unseen.title, unseen.printed) == ("lifters", "1 view, 1 frame", "", "")
+    assert (unseen.table, unseen.at_test, unseen.title, unseen.printed) == ("lifters", "1 view, 1 frame", "", "")
     assert narrow.printed == "supervised"
     assert wide.experiments[1] == Experiment().but(width=16, seed=1)
 
@@ -158,7 +158,7 @@ def test_like_takes_over_all_but_name_title_and_printed_number(write):
         (("title: adapted", "title: narrow lifter"), "table lifters: two rows are titled 'narrow lifter'"),
         (("title: geometry", "title: lifter"), "table noise: two rows are titled 'lifter'"),
         (("table: noise, title: lifter", "table: nose, title: lifter"), "few-px: no table is called 'nose'"),
-        (("3 views, full", "3 views, perfect"), "adapted: needs must be like"),
+        (("3 views, full", "3 views, perfect"), "adapted: at_test must be like"),
         (("base: narrow", "base: thin"), "table lifters: its base thin is not among its rows"),
         (("shows: wide", "shows: wider"), "wider is shown, but is not above"),
         (("name: unseen, ", ""), "a row without a name: {'like': 'narrow', 'width': 99}"),
