@@ -31,8 +31,6 @@ from posekit.window_lifter import WindowLifter
 
 STANDARD_SAMPLE = 20_000
 """People of a scene that set the constants of a lifter's input."""
-
-
 SAMPLE_OF_STRETCHES = 1_000
 """Fewer, since each has many frames."""
 MIRRORED = {"preset": None, "on": True, "off": False}
@@ -153,9 +151,10 @@ def run(
         data_root: where licensed datasets lie; see `datasets.load_dataset`.
         device: torch's name of it.
         test_every: epochs between two points of the record's error curve.
-        models_dir: keep trained lifters here and take them from here, so that adaptation, and tests of another
-            noise, need not train again; and keep the state of an unfinished run, to go on from after an interruption.
-            Runs side by side may share the folder: each model is locked while it trains, and who waited for it uses it.
+        models_dir: keep trained lifters here. Adaptation takes its source model from here, and a run with parameters
+            that count at the test alone (`test_cameras` and the like) the lifter trained without them; its record then
+            has no curve. The state of an unfinished run is kept here too, to go on from after an interruption. Runs
+            side by side may share the folder: each model is locked while it trains, and who waited for it uses it.
 
     Returns:
         The record, and the lifter (none for triangulation).
@@ -173,13 +172,10 @@ def run(
         smooth_2d, smooth_3d = experiment.input.smooth_2d, experiment.data.smooth_3d
         seen = with_smooth_pixels(test, smooth_2d) if smooth_2d else test
         how = dict(test=seen, test_every=test_every)
-        source = _source_model(experiment)
-        if source == experiment:
-            lifter, curve = _trained(experiment, train, device, models_dir, reuse=False, **how)
-        else:
-            lifter, curve = _trained(source, train, device, models_dir, reuse=True)[0], Curve()
+        lifter, curve = _trained(experiment, _source_model(experiment), train, device, models_dir, **how)
         if experiment.method == "adaptation":
             lifter, curve = _adapted(experiment, lifter, device, models_dir, **how)
+        curve = Curve() if smooth_3d else curve  # it was measured without smoothing
         evaluation = evaluate(lifter, seen, after=partial(smooth_poses, sigma=smooth_3d) if smooth_3d else None)
     where = code | machine(device) | {"seconds": round(time.perf_counter() - start, 1)}
     return make_record(experiment.flat(), curve, evaluation, train, test, where), lifter
@@ -194,18 +190,20 @@ def _check_device(device: str) -> None:
 
 
 def _source_model(experiment: Experiment) -> Experiment:
-    """The training behind an experiment: of what only tests otherwise, and, of adaptation, the label-free model."""
-    trained = experiment.but(test_noise="same", smooth_3d=0.0)
-    if experiment.method != "adaptation":
-        return trained
-    unused = {name: p.default for name, p in PARAMETERS.items() if p.methods == ("adaptation",)}
-    return trained.but(method="label_free", test_cameras="all", **unused)
+    """The training behind an experiment, without what counts at the test alone.
+
+    Adaptation starts from the label-free model of the same settings.
+    """
+    adapts = experiment.method == "adaptation"
+    left_out = {p.name: p.default for p in PARAMETERS.values() if p.at_test or (adapts and p.methods == ("adaptation",))}
+    return experiment.but(method="label_free" if adapts else experiment.method, **left_out)
 
 
-def _trained(experiment: Experiment, train, device, models_dir, reuse, **how):
-    kept = _kept(experiment, models_dir)
+def _trained(experiment, source, train, device, models_dir, **how):
+    """The lifter of the `source` model, and its curve: a kept one has none, and is taken where the experiment asks for more."""
+    kept, unfinished = _kept(source, models_dir), _kept(experiment, models_dir)
     with _locked(kept):
-        if reuse and kept and kept.exists():
+        if source != experiment and kept and kept.exists():
             return load_lifter(kept).to(device), Curve()
         draws = generator(experiment.seed)
         lifter = make_lifter(experiment, train.skeleton, draws).to(device)
@@ -225,7 +223,7 @@ def _trained(experiment: Experiment, train, device, models_dir, reuse, **how):
             average=experiment.training.average,
             switch=experiment.training.switch if experiment.network.dropout.endswith("->0.0") else "none",
             generator=draws,
-            checkpoint=kept and kept.with_suffix(".unfinished"),
+            checkpoint=unfinished and unfinished.with_suffix(".unfinished"),
             **how,
         )
         if kept:

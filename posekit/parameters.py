@@ -15,9 +15,20 @@ REPORT_METHODS = ("supervised", *LABEL_FREE_METHODS)
 LEARNT_METHODS = (*REPORT_METHODS, "scenes")
 
 
-def parameter(default, note: str, methods: tuple[str, ...] = METHODS, can_be_0: bool = False, most: float | int = math.inf):
-    """A parameter of a run; a number must be positive, or can be 0, and must not exceed `most`."""
-    return field(default=default, metadata=dict(note=note, methods=methods, can_be_0=can_be_0, most=most))
+def parameter(
+    default,
+    note: str,
+    methods: tuple[str, ...] = METHODS,
+    can_be_0: bool = False,
+    most: float | int = math.inf,
+    at_test: bool = False,
+):
+    """A parameter of a run; a number must be positive, or can be 0, and must not exceed `most`.
+
+    One marked `at_test` changes the test alone, so runs that differ only in it share a trained lifter. Adaptation,
+    which trains on the test, starts from the shared lifter.
+    """
+    return field(default=default, metadata=dict(note=note, methods=methods, can_be_0=can_be_0, most=most, at_test=at_test))
 
 
 class Parameter(NamedTuple):
@@ -32,6 +43,7 @@ class Parameter(NamedTuple):
     methods: tuple[str, ...]
     can_be_0: bool
     most: float | int
+    at_test: bool
 
     @classmethod
     def of(cls, group: type, f: Field) -> "Parameter":

@@ -238,19 +238,23 @@ class Scenes:
 
 
 class Draws(NamedTuple):
-    """Random numbers for every person of a batch."""
+    """Random numbers for every person of a batch; each is held for so many entries, those of a stretch of frames."""
 
     count: int
     generator: torch.Generator | None
+    held: int = 1
 
     def uniform(self, *shape: int) -> Tensor:
-        return torch.rand(self.count, *shape, generator=self.generator)
+        return self._for_all(torch.rand(self.count, *shape, generator=self.generator))
 
     def normal(self, *shape: int) -> Tensor:
-        return torch.randn(self.count, *shape, generator=self.generator)
+        return self._for_all(torch.randn(self.count, *shape, generator=self.generator))
 
     def happens(self, probability: float) -> Tensor:
         return self.uniform() < probability
+
+    def _for_all(self, numbers: Tensor) -> Tensor:
+        return numbers if self.held == 1 else numbers.repeat_interleave(self.held, 0)
 
 
 class _Parts(NamedTuple):

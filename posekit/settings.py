@@ -48,7 +48,7 @@ class Data(Group):
     dataset: Literal["synthetic", "humaneva", "human36m"] = parameter("synthetic", "which poses")
     lens: Literal["own", "opencv", "human36m"] = parameter("own", "lens model of the cameras; own is the one the 2D follows")
     cameras: str = parameter("all", 'that training sees, joined by "+"; adaptation adapts to test_cameras', LEARNT_METHODS)
-    test_cameras: str = parameter("all", 'that the test uses, joined by "+"')
+    test_cameras: str = parameter("all", 'that the test uses, joined by "+"', at_test=True)
     stride: int = parameter(1, "take every stride-th frame")
     noise_px: float = parameter(0.0, "standard deviation of added 2D noise, training and test", can_be_0=True)
     noise_correlation: float = parameter(0.0, "frames over which it is correlated; see `detector.Detector`", can_be_0=True)
@@ -56,10 +56,14 @@ class Data(Group):
     missing_run: float = parameter(0.0, "mean frames of a run of these, or of swapped sides", can_be_0=True)
     swapped: float = parameter(0.0, "share of frames in which a view's left and right are exchanged", can_be_0=True, most=1)
     test_noise: str = parameter(
-        "same", 'of the test alone: "exact", or like "noise_px=5+missing=0.1"; lifters that differ in it alone are trained once'
+        "same", 'of the test, if not as in training: "exact", or like "noise_px=5+missing=0.1"', at_test=True
     )
     smooth_3d: float = parameter(
-        0.0, "frames over which lifted poses are smoothed before they are measured; 0 for none", LEARNT_METHODS, can_be_0=True
+        0.0,
+        "frames over which the test's lifted poses are smoothed; 0 for none",
+        LEARNT_METHODS,
+        can_be_0=True,
+        at_test=True,
     )
     measured_on: Literal["test", "validation"] = parameter(
         "test", "the test set, or a quarter held out of the training clips, to choose settings on"

@@ -67,23 +67,6 @@ class Stretch(NamedTuple):
         return Scene(self.paths_world[:, middle], self.cameras, seen - exact[:, middle])
 
 
-class DrawsAlike(NamedTuple):
-    """As `scenes.Draws`, each number held for all frames of a stretch."""
-
-    count: int
-    generator: torch.Generator | None
-    window: int
-
-    def uniform(self, *shape: int) -> Tensor:
-        return Draws(self.count, self.generator).uniform(*shape).repeat_interleave(self.window, 0)
-
-    def normal(self, *shape: int) -> Tensor:
-        return Draws(self.count, self.generator).normal(*shape).repeat_interleave(self.window, 0)
-
-    def happens(self, probability: float) -> Tensor:
-        return self.uniform() < probability
-
-
 class Stretches(Scenes):
     """Draws stretches of frames from the poses of a dataset.
 
@@ -118,7 +101,7 @@ class Stretches(Scenes):
         mix, random = self.mix.at(progress), Draws(count, generator)
         middle = self.weights.multinomial(count, replacement=True, generator=generator)
         wanted, frames = self._around(middle)
-        paths = self._paths(middle, frames, mix, DrawsAlike(count, generator, self.window))
+        paths = self._paths(middle, frames, mix, Draws(count, generator, self.window))
         if mix.mirror:
             paths = torch.where(random.happens(mix.mirror)[:, None, None, None], self.skeleton.mirror(paths), paths)
         if mix.place:
