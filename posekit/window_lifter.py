@@ -15,7 +15,7 @@ from posekit.stretches import Stretch
 
 BASE = 2
 """Which of the smoothed versions the others are compared with."""
-TWO_SIDED = (0.7, 1.5, 3.0, 6.0, 12.0)
+TWO_SIDED = (0.4, 1.2, 3.0, 6.0, 12.0)
 ONE_SIDED = (2.0, 6.0)
 """Standard deviations, in frames, of the Gaussians that average over time, on both sides or on one."""
 VERSIONS = len(TWO_SIDED) + 2 * len(ONE_SIDED)
@@ -30,7 +30,8 @@ class SeenOverTime(NamedTuple):
 
     seen: the version that the others are compared with.
     apart: how far the other versions are from it.
-    spread: for each version, and last from frame to frame, the logarithm of how far the joint is from it typically.
+    spread: for each version, the logarithm of how far the joint is from it typically; last, of its first and second
+        differences: steps from frame to frame, which are motion and noise, and bends, which are hardly any but noise.
     evidence: for each version, the logarithm of the confidence it found.
     """
 
@@ -99,7 +100,7 @@ class WindowLifter(RayLifter):
 
     def inputs(self) -> int:
         """Length of the network's input."""
-        return super().inputs() + (4 * VERSIONS - 1) * len(self.skeleton)
+        return super().inputs() + 4 * VERSIONS * len(self.skeleton)
 
     def outputs(self) -> int:
         """Numbers that the network says of each joint."""
@@ -172,10 +173,17 @@ def averages_over_time(
     sums = (_kernels(rays.shape[-3]).to(moments) @ moments.flatten(-2)).unflatten(-1, (-1, 4))  # (*batch, K, J, 4)
     mean, _, square = (sums / sums[..., 2:3]).split([2, 1, 1], dim=-1)
     around = (square.squeeze(-1) - (mean**2).sum(-1)).clamp(min=0)
-    both = weights[..., 1:, :] * weights[..., :-1, :]
-    steps = (both * (away.diff(dim=-3) ** 2).sum(-1)).sum(-2) / both.sum(-2).clamp(min=1e-9)
-    spread = torch.cat([around, steps.unsqueeze(-2)], dim=-2)
+    pairs = weights[..., 1:, :] * weights[..., :-1, :]
+    triples = pairs[..., 1:, :] * weights[..., :-2, :]
+    steps = away.diff(dim=-3)
+    differences = [_mean_square(steps, pairs), _mean_square(steps.diff(dim=-3), triples)]
+    spread = torch.cat([around, torch.stack(differences, dim=-2)], dim=-2)
     return mean + center, (spread + SMALLEST**2).log(), (sums[..., 2] + HARDLY).log()
+
+
+def _mean_square(values: Tensor, weights: Tensor) -> Tensor:
+    """Of (*batch, T, J, 2), weighted by (*batch, T, J)."""
+    return (weights * (values**2).sum(-1)).sum(-2) / weights.sum(-2).clamp(min=1e-9)
 
 
 @cache
