@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from posekit.cameras import NEAR_M, Cameras
 from posekit.inputs import KINDS, NEEDS_AT_TEST, Seen, see
 from posekit.random import seeded
-from posekit.scenes import Scene
+from posekit.scenes import Drawn, Scene
 from posekit.skeleton import HUMAN36M_17, HUMANEVA_15, check_joints, from_root_anchored
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (HUMANEVA_15, HUMAN36M_17)}
@@ -129,13 +129,13 @@ class RayLifter(nn.Module):
         rays = (poses / depth).where(depth > NEAR_M, torch.nan)  # nothing is seen of what is behind the camera
         return self.turned(rays, scene.cameras)
 
-    def lift_scene(self, scene: Scene) -> tuple[Float[Tensor, "N J 3"], Bool[Tensor, "N 1"]]:
+    def lift_scene(self, scene: Drawn) -> tuple[Float[Tensor, "N J 3"], Bool[Tensor, "N 1"]]:
         """Lift drawn people; poses in the camera frame, and who of them was seen at all."""
         seen = self.see_scene(scene)
         return self._lift(seen), ~seen.missing.all(-1, keepdim=True)
 
     @torch.no_grad()
-    def standardise(self, scene: Scene) -> None:
+    def standardise(self, scene: Drawn) -> None:
         """Set the constants of input and output from a large sample of scenes: mean, spread, distance, focal length."""
         cameras = scene.cameras
         width = cameras.image_size_px[..., :1]
@@ -149,7 +149,7 @@ class RayLifter(nn.Module):
         self.mean[-joints:], self.std[-joints:] = 0, 1  # `missing`: as it is
         self.distance.copy_(scene.poses_camera()[:, 0].norm(dim=-1).nanmedian())
 
-    def _lift(self, seen: Seen) -> Tensor:
+    def _lift(self, seen) -> Tensor:
         outputs = self._network(seen)
         if self.mirrored and not self.training:
             mirrored = self._network(seen.mirrored(self.needs, self.skeleton))
@@ -159,14 +159,14 @@ class RayLifter(nn.Module):
         poses = seen.to_camera(self._placed(outputs, seen))
         return poses.where(~seen.missing.all(-1)[..., None, None], torch.nan)
 
-    def _network(self, seen: Seen) -> Tensor:
+    def _network(self, seen) -> Tensor:
         """For every joint its depth, a step aside in x and y, and what else is said of it."""
         features = ((seen.features(self.skeleton) - self.mean) / self.std).nan_to_num()  # NaN without any joint
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bfloat16 and self.training):
             hidden = self.blocks(self.inner(features))
         return self.outer(hidden.float()).unflatten(-1, (-1, self.outputs()))
 
-    def _placed(self, outputs: Tensor, seen: Seen) -> Tensor:
+    def _placed(self, outputs: Tensor, seen) -> Tensor:
         """The joints in the frame of `seen`: root-anchored depths along the rays, and the steps aside where allowed."""
         depth, aside = (DEPTH_SPREAD * outputs[..., :3]).split([1, 2], dim=-1)
         root = self.distance * depth[..., :1, :].exp()
@@ -177,7 +177,7 @@ class RayLifter(nn.Module):
             aside = from_root_anchored(aside)
         return depth * self.rays_from(outputs, seen) + torch.nn.functional.pad(aside, (0, 1))
 
-    def rays_from(self, outputs: Tensor, seen: Seen) -> Float[Tensor, "*batch J 3"]:
+    def rays_from(self, outputs: Tensor, seen) -> Float[Tensor, "*batch J 3"]:
         """The rays on which the joints are put: those seen."""
         return seen.rays
 

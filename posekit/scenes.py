@@ -13,7 +13,7 @@ monocular 3D human pose estimation with evolutionary training data", CVPR 2020 (
 import copy
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -27,6 +27,16 @@ from posekit.skeleton import Skeleton
 from posekit.virtual_cameras import draw_cameras, shifted
 
 CAMERA_CHOICES = ("real", "moved", "drawn")
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """People drawn at random, each with a camera: a `Scene` of single frames, or a `stretches.Stretch` of many."""
+
+    cameras: Cameras
+
+    def poses_camera(self) -> Float[Tensor, "N J 3"]:
+        """The poses that are to be found, camera frame."""
 
 
 class Scene(NamedTuple):
@@ -160,7 +170,7 @@ class Scenes:
         moved.device = device
         return moved
 
-    def batch(self, index: Int[Tensor, " N"], progress: float) -> Scene:
+    def batch(self, index: Int[Tensor, " N"], progress: float) -> Drawn:
         """What a training step sees: as many scenes as the index has entries, drawn by torch's global generator."""
         return self.draw(len(index), None, progress)
 

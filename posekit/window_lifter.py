@@ -13,14 +13,17 @@ from posekit.ray_lifter import RayLifter
 from posekit.skeleton import Skeleton
 from posekit.stretches import Stretch
 
-BASE = 2
-"""Which of the smoothed versions the others are compared with."""
-TWO_SIDED = (0.4, 1.2, 3.0, 6.0, 12.0)
-ONE_SIDED = (2.0, 6.0)
-"""Standard deviations, in frames, of the Gaussians that average over time, on both sides or on one."""
-VERSIONS = len(TWO_SIDED) + 2 * len(ONE_SIDED)
+MEANS = (0.4, 1.2, 3.0, 6.0, 12.0)
+PARABOLAS = (2.5, 5.0, 10.0)
+"""Standard deviations, in frames, of the Gaussians that weight the frames of a mean or of a fitted parabola."""
+BASE = 6
+"""Which of the averages the others are compared with: the parabola of 5 frames."""
+VERSIONS = len(MEANS) + len(PARABOLAS) + 1
+"""The last is the base, followed along its parabola's slope for 5 frames."""
+BENT = 0.1
+"""How reluctant parabolas are to bend, for the ends of clips and for gaps."""
 HARDLY = 1e-3
-"""Weight of the next wider kernel in each, which falls back on it where it found nothing."""
+"""Weight of the next wider mean in each kernel, which falls back on it where it found nothing."""
 SMALLEST = 1e-4
 """Rays less apart than this are the same."""
 
@@ -30,15 +33,15 @@ class SeenOverTime(NamedTuple):
 
     seen: the version that the others are compared with.
     apart: how far the other versions are from it.
-    spread: for each version, the logarithm of how far the joint is from it typically; last, of its first and second
+    spread: for each mean, the logarithm of how far the joint is from it typically; last, of its first and second
         differences: steps from frame to frame, which are motion and noise, and bends, which are hardly any but noise.
-    evidence: for each version, the logarithm of the confidence it found.
+    evidence: for each mean, the logarithm of the confidence it found.
     """
 
     seen: Seen
     apart: Float[Tensor, "*batch K J 2"]
     spread: Float[Tensor, "*batch S J"]
-    evidence: Float[Tensor, "*batch K J"]
+    evidence: Float[Tensor, "*batch M J"]
 
     @property
     def rays(self) -> Tensor:
@@ -67,9 +70,10 @@ class SeenOverTime(NamedTuple):
 class WindowLifter(RayLifter):
     """`RayLifter` of a window of frames.
 
-    Rays are averaged over time in several ways, each ray weighted by its confidence squared and by a Gaussian (a
-    normalised convolution). How these averages lie apart, and how far the rays lie from them, is input of the network
-    beside one of them. The output's rays are a sum of the averages, weighted as the network says.
+    Rays are averaged over time in several ways, by means and fitted parabolas in which each ray is weighted by its
+    confidence squared and by a Gaussian (normalised convolutions). How these averages lie apart, and how far the rays
+    lie from them, is input of the network beside one of them. The output's rays are a sum of the averages, weighted as
+    the network says.
 
     Args:
         skeleton, needs, width, blocks, mirrored, generator: as for `RayLifter`. Joints are never bound to their rays,
@@ -97,10 +101,14 @@ class WindowLifter(RayLifter):
         super().__init__(skeleton, needs, width, blocks, on_rays=False, mirrored=mirrored, generator=generator)
         del self.settings["on_rays"]
         self.settings["window"] = self.window = window
+        with torch.no_grad():  # at first it attends to what a single frame's would see
+            weight, single = self.inner[0].weight, super().inputs()
+            weight[:, :-single] *= 0.5
+            weight[:, -single:] *= (self.inputs() / single) ** 0.5
 
     def inputs(self) -> int:
         """Length of the network's input."""
-        return super().inputs() + 4 * VERSIONS * len(self.skeleton)
+        return super().inputs() + (2 * (VERSIONS - 1) + 2 * len(MEANS) + 2) * len(self.skeleton)
 
     def outputs(self) -> int:
         """Numbers that the network says of each joint."""
@@ -154,7 +162,7 @@ class WindowLifter(RayLifter):
 
 def averages_over_time(
     rays: Float[Tensor, "*batch T J 2"], weights: Float[Tensor, "*batch T J"]
-) -> tuple[Float[Tensor, "*batch K J 2"], Float[Tensor, "*batch S J"], Float[Tensor, "*batch K J"]]:
+) -> tuple[Float[Tensor, "*batch K J 2"], Float[Tensor, "*batch S J"], Float[Tensor, "*batch M J"]]:
     """Normalised convolutions at the middle of a window.
 
     Args:
@@ -168,17 +176,36 @@ def averages_over_time(
     rays = rays.where(weights.unsqueeze(-1) > 0, 0.0)
     center = (weights.unsqueeze(-1) * rays).sum(-3, keepdim=True) / weights.sum(-2)[..., None, :, None].clamp(min=1e-9)
     away = rays - center
-    powers = torch.cat([away, torch.ones_like(away[..., :1]), (away**2).sum(-1, keepdim=True)], dim=-1)
-    moments = weights.unsqueeze(-1) * powers
-    sums = (_kernels(rays.shape[-3]).to(moments) @ moments.flatten(-2)).unflatten(-1, (-1, 4))  # (*batch, K, J, 4)
+    values = torch.cat([away, torch.ones_like(away[..., :1]), (away**2).sum(-1, keepdim=True)], dim=-1)
+    weighted = (weights.unsqueeze(-1) * values).flatten(-2)
+    window, joints = rays.shape[-3:-1]
+    sums = (_kernels(window).to(weighted) @ weighted).unflatten(-1, (joints, 4))  # (*batch, rows, J, 4)
+    sums, moments = sums.split([len(MEANS), 5 * len(PARABOLAS)], dim=-3)
     mean, _, square = (sums / sums[..., 2:3]).split([2, 1, 1], dim=-1)
+    fitted, slope = _parabolas(moments.unflatten(-3, (len(PARABOLAS), 5)))
+    base = BASE - len(MEANS)
+    averages = torch.cat([mean, fitted, (fitted + slope)[..., base : base + 1, :, :]], dim=-3) + center
+
     around = (square.squeeze(-1) - (mean**2).sum(-1)).clamp(min=0)
     pairs = weights[..., 1:, :] * weights[..., :-1, :]
     triples = pairs[..., 1:, :] * weights[..., :-2, :]
     steps = away.diff(dim=-3)
     differences = [_mean_square(steps, pairs), _mean_square(steps.diff(dim=-3), triples)]
     spread = torch.cat([around, torch.stack(differences, dim=-2)], dim=-2)
-    return mean + center, (spread + SMALLEST**2).log(), (sums[..., 2] + HARDLY).log()
+    return averages, (spread + SMALLEST**2).log(), (sums[..., 2] + HARDLY).log()
+
+
+def _parabolas(moments: Float[Tensor, "*batch Q 5 J 4"]) -> tuple[Float[Tensor, "*batch Q J 2"], Float[Tensor, "*batch Q J 2"]]:
+    """Value and slope in the middle, from sums of weights and weighted values times the powers 0 to 4 of time."""
+    moments = moments / moments[..., :1, :, 2:3]
+    _, m1, m2, m3, m4 = moments[..., 2:3].unbind(-3)
+    v0, v1, v2 = moments[..., :3, :, :2].unbind(-3)
+    v1, v2 = v1 - m1 * v0, v2 - m2 * v0  # about the mean
+    line, bend, both = m2 - m1**2 + BENT / 10, m4 - m2**2 + BENT, m3 - m1 * m2
+    determinant = line * bend - both**2
+    slope = (bend * v1 - both * v2) / determinant
+    curve = (line * v2 - both * v1) / determinant
+    return v0 - slope * m1 - curve * m2, slope
 
 
 def _mean_square(values: Tensor, weights: Tensor) -> Tensor:
@@ -188,12 +215,14 @@ def _mean_square(values: Tensor, weights: Tensor) -> Tensor:
 
 @cache
 def _kernels(window: int) -> Float[Tensor, "K T"]:
-    """Gaussians on both sides, then on that of the past, then on that of the future; in each a little of all wider ones."""
-    widths = torch.tensor([*TWO_SIDED, *ONE_SIDED, *ONE_SIDED])
-    side = torch.tensor([0] * len(TWO_SIDED) + [-1] * len(ONE_SIDED) + [1] * len(ONE_SIDED))
+    """Gaussians, in each a little of all wider ones; of the parabolas, times the powers 0 to 4 of time in their units."""
+    widths = torch.tensor([*MEANS, *PARABOLAS])
     time = torch.arange(window) - window // 2
-    gaussians = (-((time / widths[:, None]) ** 2) / 2).exp() * (side[:, None] * time >= 0)
+    gaussians = (-((time / widths[:, None]) ** 2) / 2).exp()
     gaussians = gaussians / gaussians.sum(-1, keepdim=True)
-    wider = widths[: len(TWO_SIDED)] > widths[:, None]
+    means = widths[: len(MEANS)]
+    wider = means > widths[:, None]
     little = torch.where(wider, HARDLY ** wider.cumsum(-1), 0.0)
-    return gaussians + little @ gaussians[: len(TWO_SIDED)]
+    kernels = gaussians + little @ gaussians[: len(MEANS)]
+    parabolas = kernels[len(MEANS) :].unsqueeze(1) * (time / widths[len(MEANS) :, None, None]) ** torch.arange(5)[:, None]
+    return torch.cat([kernels[: len(MEANS)], parabolas.flatten(0, 1)])

@@ -12,7 +12,7 @@ from posekit.random import generator
 from posekit.scenes import Mix
 from posekit.stretches import Stretches
 from posekit.training import fit
-from posekit.window_lifter import TWO_SIDED, VERSIONS, WindowLifter, averages_over_time
+from posekit.window_lifter import BASE, MEANS, VERSIONS, WindowLifter, averages_over_time
 
 WINDOW = 9
 
@@ -107,17 +107,21 @@ def test_it_comes_back_from_a_file(lifters, data, tmp_path):
     assert torch.equal(lift_dataset(again, data[1]), lift_dataset(lifters["rays"], data[1]))
 
 
-def test_averages_of_what_does_not_move_are_exact_and_of_lines_too_on_both_sides():
-    time = torch.arange(WINDOW).float()[:, None, None] - WINDOW // 2
+def test_averages_of_what_does_not_move_are_exact_and_parabolas_follow_lines():
+    time = torch.arange(27.0)[:, None, None] - 13
     line = 0.2 + 0.01 * time * torch.tensor([1.0, -2.0]).expand(1, 3, 2)
-    weights = torch.rand(WINDOW, 3, generator=generator(0)) + 0.1
+    weights = torch.rand(27, 3, generator=generator(0)) + 0.1
     averages, spread, evidence = averages_over_time(line * 0 + 0.2, weights)
     torch.testing.assert_close(averages, torch.full((VERSIONS, 3, 2), 0.2))
     assert spread.max() < -10
-    assert evidence.shape == (VERSIONS, 3)
-    averages, *_ = averages_over_time(line, torch.ones(WINDOW, 3))
-    torch.testing.assert_close(averages[: len(TWO_SIDED)], torch.full((len(TWO_SIDED), 3, 2), 0.2))
-    assert (averages[len(TWO_SIDED), :, 0] < 0.2).all()  # of the past
+    assert evidence.shape == (len(MEANS), 3)
+    averages, *_ = averages_over_time(line, torch.ones(27, 3))
+    torch.testing.assert_close(averages[:-1], torch.full((VERSIONS - 1, 3, 2), 0.2))
+    torch.testing.assert_close(averages[-1], line[13 + 5], atol=1e-3, rtol=0)
+    wiggle = 0.2 + 0.05 * (time / 8).sin().expand(27, 3, 2)
+    averages, *_ = averages_over_time(wiggle, weights)
+    parabola, mean = (averages[index] - wiggle[13] for index in (BASE, 3))
+    assert parabola.abs().max() < 0.3 * mean.abs().max()
 
 
 def test_bad_windows_are_refused(lifters):
