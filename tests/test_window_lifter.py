@@ -117,7 +117,7 @@ def test_averages_of_what_does_not_move_are_exact_and_parabolas_follow_lines():
     assert evidence.shape == (len(MEANS), 3)
     averages, *_ = averages_over_time(line, torch.ones(27, 3))
     torch.testing.assert_close(averages[:-1], torch.full((VERSIONS - 1, 3, 2), 0.2))
-    torch.testing.assert_close(averages[-1], line[13 + 5], atol=1e-3, rtol=0)
+    torch.testing.assert_close(averages[-1], line[13 + 5], atol=3e-3, rtol=0)
     wiggle = 0.2 + 0.05 * (time / 8).sin().expand(27, 3, 2)
     averages, *_ = averages_over_time(wiggle, weights)
     parabola, mean = (averages[index] - wiggle[13] for index in (BASE, 3))
