@@ -24,9 +24,10 @@ from posekit.settings import PARAMETERS, Experiment
 from posekit.skeleton import Skeleton
 from posekit.smoothing import reach_of, smooth_poses, with_smooth_pixels
 from posekit.stretches import Stretches
-from posekit.teachers import triangulated
+from posekit.teachers import levelled, triangulated
 from posekit.training import Curve, Samples, adapt, evaluate, evaluate_poses, fit
 from posekit.triangulation import refine, triangulate, triangulate_robustly
+from posekit.virtual_cameras import seen_by
 from posekit.window_lifter import WindowLifter
 
 STANDARD_SAMPLE = 20_000
@@ -36,32 +37,45 @@ SAMPLE_OF_STRETCHES = 1_000
 MIRRORED = {"preset": None, "on": True, "off": False}
 
 
-def load_split(experiment: Experiment, split: str, data_root: str | Path | None = None) -> MultiViewDataset:
-    """The training or test data of an experiment."""
+def load_split(
+    experiment: Experiment, split: str, data_root: str | Path | None = None, at_test: bool | None = None
+) -> MultiViewDataset:
+    """The training or test data of an experiment.
+
+    Args:
+        experiment: the settings.
+        split: "train" or "test".
+        data_root: where licensed datasets lie; see `datasets.load_dataset`.
+        at_test: whether the cameras and people are those of the test. Default: for the test split.
+    """
     data = experiment.data
+    at_test = split == "test" if at_test is None else at_test
+    subjects, cameras = (data.test_subjects, data.test_cameras) if at_test else (data.subjects, data.cameras)
     options = {} if data.lens == "own" else {"lens": data.lens}
-    names = data.cameras if split == "train" else data.test_cameras
+    options |= {} if subjects == "all" else {"subjects": tuple(subjects.split("+"))}
     dataset = load_dataset(
         data.dataset,
         split,
         data_root,
         stride=data.stride,
         noise_seed=experiment.seed,
-        **experiment.faults(split),
+        **experiment.faults("test" if at_test else "train"),
         **options,
     )
-    return dataset if names == "all" else dataset.select_views(names.split("+"))
+    if at_test and data.test_seen_by != "own":
+        dataset = seen_by(dataset, triangulated(dataset).poses_world, data.test_seen_by)
+    return dataset if cameras == "all" else dataset.select_views(cameras.split("+"))
 
 
 def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> tuple[MultiViewDataset, MultiViewDataset]:
     """What an experiment trains on and what it is measured on.
 
-    Measured on "validation", both come from the training clips; see `MultiViewDataset.validation_split`.
+    Measured on "validation", both come from the training clips; see `MultiViewDataset.validation_split`. With different
+    `subjects` and `test_subjects` the people held out are then training people whom the lifter has not seen.
     """
     if experiment.data.measured_on == "test":
         return load_split(experiment, "train", data_root), load_split(experiment, "test", data_root)
-    seen_in_test = experiment.but(cameras=experiment.data.test_cameras, test_noise="same", **experiment.faults("test"))
-    train, test = (load_split(one, "train", data_root).validation_split() for one in (experiment, seen_in_test))
+    train, test = (load_split(experiment, "train", data_root, at_test).validation_split() for at_test in (False, True))
     return train[0], test[1]
 
 
@@ -106,6 +120,7 @@ def make_samples(experiment: Experiment, train: MultiViewDataset) -> Samples:
     """
     if experiment.method in ("supervised", "scenes"):
         taught = train if experiment.target_poses == "labels" else triangulated(train, experiment.teacher.smooth_targets)
+        taught = levelled(taught) if experiment.data.floors == "levelled" else taught
         return taught.labelled_poses() if experiment.method == "supervised" else make_scenes(experiment, taught)
     if experiment.method not in SEQUENCE_METHODS:
         return train.views()
@@ -122,6 +137,8 @@ def make_scenes(experiment: Experiment, people: MultiViewDataset) -> Scenes:
         arms=scene.arms,
         upper=scene.upper,
         jitter=scene.jitter,
+        body_scale=scene.body_scale,
+        bone_scale=scene.bone_scale,
         heads=scene.heads,
         balance=scene.balance,
         cameras=scene.scene_cameras,

@@ -1,7 +1,5 @@
 """A lifter that is told what is known of the camera, and says depths along the rays."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -180,20 +178,3 @@ class RayLifter(nn.Module):
     def rays_from(self, outputs: Tensor, seen) -> Float[Tensor, "*batch J 3"]:
         """The rays on which the joints are put: those seen."""
         return seen.rays
-
-
-class Averaged(nn.Module):
-    """The mean pose of several lifters of the same need: what one got wrong by chance, the others may not have.
-
-    Source: L. Hansen and P. Salamon, "Neural network ensembles", 1990.
-    """
-
-    def __init__(self, lifters: Sequence[nn.Module]):
-        super().__init__()
-        if len({lifter.needs for lifter in lifters}) != 1:
-            raise ValueError(f"lifters averaged together must need the same, got {[lifter.needs for lifter in lifters]}")
-        self.lifters, self.needs = nn.ModuleList(lifters), lifters[0].needs
-
-    def forward(self, screen: Float[Tensor, "*batch J 2"], cameras: Cameras | None = None) -> Float[Tensor, "*batch J 3"]:
-        """The mean of what the lifters say; arguments as `RayLifter`'s."""
-        return torch.stack([lifter(screen, cameras) for lifter in self.lifters]).mean(0)

@@ -77,6 +77,8 @@ class Mix:
         upper: probability of another frame's upper body, turned to the same heading of the hips.
         jitter: probability of jittered bone directions.
         arm_jitter, body_jitter: typical angle in radians, of the arms' bones and of the others.
+        body_scale: typical change of a whole body's size, as a share of it.
+        bone_scale: typical change of each bone's length, the same on the left and on the right.
         heads: probability of a head below the thorax; HumanEva-I's S3 has some, see the data's notes.
         balance: frames are drawn so that a group of n frames (one person, one action) has weight n^(1 - balance).
         fade: between which shares of a training run the probabilities of arms, upper and jitter fall...
@@ -93,6 +95,8 @@ class Mix:
     jitter: float = 0.25
     arm_jitter: float = 0.1
     body_jitter: float = 0.03
+    body_scale: float = 0.0
+    bone_scale: float = 0.0
     heads: float = 0.0
     balance: float = 0.7
     fade: tuple[float, float] = (0.4, 0.9)
@@ -105,7 +109,7 @@ class Mix:
     def __post_init__(self):
         if self.cameras not in CAMERA_CHOICES:
             raise ValueError(f"cameras must be one of {', '.join(CAMERA_CHOICES)}; got {self.cameras!r}")
-        for name in ("mirror", "arms", "upper", "jitter", "heads", "faded", "missing"):
+        for name in ("mirror", "arms", "upper", "jitter", "body_scale", "bone_scale", "heads", "faded", "missing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
@@ -218,6 +222,11 @@ class Scenes:
             spread = torch.where(self.parts.arm, mix.arm_jitter, mix.body_jitter)
             strength = random.happens(mix.jitter) * 2 * random.uniform()
             bones = jitter(bones, (strength[:, None] * spread).unsqueeze(-1) * random.normal(len(spread), 3))
+        if mix.body_scale:
+            bones = bones * random.factors(mix.body_scale, 1, 1)
+        if mix.bone_scale:
+            one_side = [min(pair) for pair in enumerate(self.skeleton.partners)]
+            bones = bones * random.factors(mix.bone_scale, len(self.skeleton), 1)[:, one_side]
         if mix.heads:
             below = random.happens(mix.heads)[:, None] & self.parts.head
             bones = bones.where(~below[..., None], -bones)
@@ -260,6 +269,9 @@ class Draws(NamedTuple):
     def normal(self, *shape: int) -> Tensor:
         return self._for_all(torch.randn(self.count, *shape, generator=self.generator))
 
+    def factors(self, spread: float, *shape: int) -> Tensor:
+        return torch.exp(spread * self.normal(*shape))
+
     def happens(self, probability: float) -> Tensor:
         return self.uniform() < probability
 
@@ -289,6 +301,10 @@ def _check_upright(name: str, poses: Tensor, skeleton: Skeleton) -> None:
     ankles = [skeleton.index("left_ankle"), skeleton.index("right_ankle")]
     body = poses[:, skeleton.index("thorax")] - poses[:, ankles].mean(1)
     upright = (body[:, 2] / body.norm(dim=-1)).nanmedian()
+    if upright.isnan():
+        raise ValueError(
+            f"{name}: scenes need people whose floor and up can be told, but no frame has the root, the thorax and both ankles"
+        )
     if not upright > 0.5:
         raise ValueError(
             f"{name}: scenes need a world with z up, but from ankles to thorax people point along z by {upright:.2f} of their "

@@ -49,6 +49,14 @@ class Data(Group):
     lens: Literal["own", "opencv", "human36m"] = parameter("own", "lens model of the cameras; own is the one the 2D follows")
     cameras: str = parameter("all", 'that training sees, joined by "+"; adaptation adapts to test_cameras', LEARNT_METHODS)
     test_cameras: str = parameter("all", 'that the test uses, joined by "+"', at_test=True)
+    subjects: str = parameter("all", 'people that training sees, joined by "+"', LEARNT_METHODS)
+    test_subjects: str = parameter("all", 'people that the test uses, joined by "+"', at_test=True)
+    test_seen_by: Literal["own", "higher", "nearer", "half_focal"] = parameter(
+        "own", "the test's cameras, or changed ones, for which its 2D is drawn; see `seen_by`", at_test=True
+    )
+    floors: Literal["given", "levelled"] = parameter(
+        "given", "each person's training floor, or all brought to one height; see `levelled`", ("scenes",)
+    )
     stride: int = parameter(1, "take every stride-th frame")
     noise_px: float = parameter(0.0, "standard deviation of added 2D noise, training and test", can_be_0=True)
     noise_correlation: float = parameter(0.0, "frames over which it is correlated; see `detector.Detector`", can_be_0=True)
@@ -117,6 +125,8 @@ class Scene(Group):
     arms: float = parameter(0.25, "share of arms of another frame", ("scenes",), can_be_0=True, most=1)
     upper: float = parameter(0.25, "share of upper bodies of another frame", ("scenes",), can_be_0=True, most=1)
     jitter: float = parameter(0.25, "share of poses with jittered bone directions", ("scenes",), can_be_0=True, most=1)
+    body_scale: float = parameter(0.0, "typical change of a whole body's size", ("scenes",), can_be_0=True, most=1)
+    bone_scale: float = parameter(0.0, "typical change of each bone's length", ("scenes",), can_be_0=True, most=1)
     heads: float = parameter(0.0, "share of heads below the thorax, as HumanEva-I's S3 has", ("scenes",), can_be_0=True, most=1)
     balance: float = parameter(0.7, "how evenly people and actions are drawn, 0 to 1", ("scenes",), can_be_0=True, most=1)
     scene_cameras: Literal["real", "moved", "drawn"] = parameter("real", "who sees the scenes", ("scenes",))
@@ -332,11 +342,13 @@ def _check_together(experiment: Experiment) -> None:
         raise ValueError(f'dropout must be like "0.0", "0.5" or "0.5->0.0"; got {network.dropout!r}')
     if experiment.training.switch != "both" and "->" not in network.dropout:
         raise ValueError(f'switch counts only where dropout is switched off ("0.5->0.0"); got {experiment.training.switch!r}')
+    if experiment.data.test_seen_by != "own" and experiment.data.noise_px:
+        raise ValueError(f"test_seen_by draws exact 2D: it needs noise_px=0, got {experiment.data.noise_px}")
     if experiment.teacher.smooth_targets and experiment.target_poses == "labels":
         raise ValueError(f"smooth_targets counts only with teacher='triangulation'; got {experiment.teacher.smooth_targets}")
     check_joined("loss_terms", experiment.teacher.loss_terms, TERMS)
-    check_joined("cameras", experiment.data.cameras)
-    check_joined("test_cameras", experiment.data.test_cameras)
+    for name in ("cameras", "test_cameras", "subjects", "test_subjects"):
+        check_joined(name, getattr(experiment.data, name))
     if experiment.sees_windows and window % 2 == 0:
         raise ValueError(f"window must be an odd number of frames, so that it has a middle; got {window}")
     experiment.faults("test")

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import yaml
@@ -43,6 +44,7 @@ class Row:
         group: a heading within the table.
         at_test: what the method needs at test, such as "1 view, 9 frames" or "3 views, full calibration".
         printed: which of the report's numbers it stands beside, as `report_table` names them.
+        column: in which column of a table across `column` it stands.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Row:
     group: str = ""
     at_test: str = ""
     printed: str = ""
+    column: str = ""
 
     @property
     def key(self) -> str:
@@ -63,7 +66,12 @@ class Row:
         return report_table(self.experiments[0].data.dataset, start=start)[self.printed] if self.printed else None
 
     def values(self, parameter: str) -> list:
-        """The different values of a parameter over the row's runs; none if it does not count for the method."""
+        """The different values of a parameter over the row's runs; none if it does not count for the method.
+
+        For "column" it is the row's own.
+        """
+        if parameter == "column":
+            return [self.column]
         if self.experiments[0].method not in PARAMETERS[parameter].methods:
             return []
         return list(dict.fromkeys(experiment.flat()[parameter] for experiment in self.experiments))
@@ -79,11 +87,12 @@ class Table:
         titles: heading of the rows' titles.
         caption: bold line above it.
         columns: what each column shows, to its heading: a metric, a parameter, or one of `at_test`, `printed` (the
-            report's number), `passes` (epochs of training, or of adaptation), `seeds` (how many), `change` (seed by
-            seed, against `base`) and `records` (links).
+            report's number), `passes` (epochs of training, or of adaptation), `seconds` (of a run, in the mean), `seeds`
+            (how many), `change` (seed by seed, against `base`) and `records` (links).
         base: the row that `change` compares with.
         across: a parameter, to the heading of one value of it, such as `{noise_px: "{:g} px"}`, or to its values, each
-            with its heading. Rows of one title then share a line, with a column for each value.
+            with its heading. Rows of one title then share a line, with a column for each value. `{column: "{}"}`:
+            the rows say themselves where they stand.
         metric: what `across` and `change` show.
         digits: decimals of a metric.
         best: whether a last line names the best row of each column (with `across`).
@@ -142,6 +151,8 @@ class Table:
                 return str(row.printed_mm(start) or "–")
             case "passes":
                 return _joined(row.values("adapt_epochs") or row.values("epochs"))
+            case "seconds":
+                return f"{mean(record.provenance['seconds'] for record in records):.0f}" if records else "–"
             case "seeds":
                 return str(len(records))
             case "change":
@@ -285,7 +296,7 @@ def _table(name: str, declared: dict[str, Any], shown: list[Row]) -> Table:
         raise ValueError(f"table {name}: {error}") from None
     if bool(made.columns) == bool(made.across):
         raise ValueError(f"table {name}: expected either columns or across")
-    unknown = [parameter for parameter in made.across or {} if parameter not in PARAMETERS]
+    unknown = [parameter for parameter in made.across or {} if parameter not in (*PARAMETERS, "column")]
     if unknown:
         raise ValueError(f"table {name}: across must name a parameter, got {', '.join(unknown)}")
     if made.base and made.base not in [row.name for row in made.rows]:

@@ -6,11 +6,19 @@ poses where a dataset keeps its labels, so that everything downstream learns fro
 Source: M. Kocabas et al., "Self-supervised learning of 3D human pose using multi-view geometry" (EpipolarPose), CVPR 2019.
 """
 
+import math
 from dataclasses import replace
 
+import torch
+
+from posekit.poses import lowest_ankle
 from posekit.sequences import MultiViewDataset
 from posekit.smoothing import smooth_over_time
 from posekit.triangulation import refine, triangulate
+from posekit.virtual_cameras import shifted
+
+FLOOR_QUANTILE = 0.02
+"""The share of frames whose lowest ankle may be below the height that stands for the floor: marker faults, not steps."""
 
 
 def triangulated(dataset: MultiViewDataset, smooth: float = 0.0) -> MultiViewDataset:
@@ -37,3 +45,42 @@ def triangulated(dataset: MultiViewDataset, smooth: float = 0.0) -> MultiViewDat
     if smooth:
         poses = smooth_over_time(poses, dataset.confidence.nan_to_num().sum(-2), dataset, smooth)
     return replace(dataset, poses_world=poses.to(dataset.pixels.dtype))
+
+
+def floor_heights(dataset: MultiViewDataset) -> dict[str, float]:
+    """For each person how low their ankles come, metres over z = 0: a low quantile over all their frames.
+
+    An ankle is some centimetres over the floor that the foot stands on, so only differences between people who were
+    recorded in one room say something about the world's origin.
+
+    Raises:
+        ValueError: for a person none of whose ankles is ever present.
+    """
+    lowest, heights = lowest_ankle(dataset.poses_world, dataset.skeleton).nan_to_num(posinf=torch.nan), {}
+    for subject in dataset.subjects:
+        own = torch.tensor([clip.subject == subject for clip in dataset.clips])[dataset.clip_of_frame]
+        height = lowest[own].nanquantile(FLOOR_QUANTILE).item()
+        if math.isnan(height):
+            raise ValueError(
+                f"{dataset.name}: the floor under {subject} cannot be told, since no frame has an ankle; "
+                "leave floors as given, or leave this person out"
+            )
+        heights[subject] = height
+    return heights
+
+
+def levelled(dataset: MultiViewDataset) -> MultiViewDataset:
+    """Poses and cameras of each person moved up or down together, so that everybody's floor is at the median height.
+
+    What the cameras see stays the same. The floor is told by the dataset's own poses (`floor_heights`), so with
+    triangulated ones no label is read.
+    """
+    heights = floor_heights(dataset)
+    level = torch.tensor([*heights.values()]).median()
+    up = torch.stack([level - heights[clip.subject] for clip in dataset.clips])
+    offset = torch.nn.functional.pad(up.unsqueeze(-1), (2, 0)).to(dataset.poses_world)  # (clips, 3)
+    return replace(
+        dataset,
+        cameras=shifted(dataset.cameras, offset.unsqueeze(1)),
+        poses_world=dataset.poses_world + offset[dataset.clip_of_frame].unsqueeze(1),
+    )

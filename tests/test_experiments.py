@@ -7,7 +7,7 @@ import torch
 
 from posekit import experiments
 from posekit.experiments import run
-from posekit.settings import Experiment
+from posekit.settings import PARAMETERS, Experiment
 
 TINY = Experiment().but(width=16, epochs=2, batch_size=500)
 
@@ -66,6 +66,7 @@ def test_the_same_experiment_gives_the_same_numbers(record):
         dict(measured_on="validation"),
         dict(method="scenes", frames=9, needs="rays", scene_noise="mixed", noise_px=3.0, test_noise="noise_px=3+swapped=0.1"),
         dict(method="scenes", smooth_2d=2.0, smooth_3d=2.0, noise_px=3.0, missing=0.1, missing_run=5.0),
+        dict(method="scenes", floors="levelled", test_seen_by="half_focal"),
     ],
     ids=str,
 )
@@ -96,6 +97,52 @@ def test_adaptation_takes_a_kept_source_model_and_does_not_train_again(tmp_path)
     assert with_kept.metrics_mm != source.metrics_mm
     assert kept.read_bytes() == before
     assert visible(tmp_path) == [kept]
+
+
+AT_TEST = dict(test_cameras="C3", test_subjects="S2", test_seen_by="nearer")
+
+
+@pytest.mark.parametrize("method", ["label_free", "scenes"])
+def test_one_kept_lifter_is_tested_in_many_ways(tmp_path, method):
+    trained = TINY.but(method=method, epochs=1, cameras="C1+C2", subjects="S1+S3")
+    plain, _ = run(trained, models_dir=tmp_path)
+    (kept,) = visible(tmp_path)
+    before = kept.read_bytes()
+    for changes in [{name: value} for name, value in AT_TEST.items()] + [AT_TEST]:
+        record, _ = run(trained.but(**changes), models_dir=tmp_path)
+        assert record.metrics_mm != plain.metrics_mm
+        assert record.experiment == trained.but(**changes).flat()
+        assert record.curve["epoch"] == []
+    assert record.metrics_mm == run(trained.but(**AT_TEST))[0].metrics_mm
+    assert visible(tmp_path) == [kept]
+    assert kept.read_bytes() == before
+    assert run(trained, models_dir=tmp_path)[0].curve == plain.curve  # one with nothing of its own at the test trains
+
+
+def test_what_counts_at_the_test_alone_is_marked():
+    assert {name for name, p in PARAMETERS.items() if p.at_test} >= set(AT_TEST)
+    adaptation = TINY.but(method="adaptation", adapt_epochs=3, **AT_TEST)
+    assert experiments._source_model(adaptation) == TINY
+    assert experiments._source_model(TINY.but(subjects="S1")) == TINY.but(subjects="S1")
+
+
+def test_people_and_cameras_are_chosen_apart_for_training_and_test():
+    apart = TINY.but(subjects="S1+S3", test_subjects="S2", cameras="C1+C2", test_cameras="C3")
+    for measured_on in ("test", "validation"):
+        train, test = experiments.load_splits(apart.but(measured_on=measured_on))
+        assert (train.subjects, train.view_names) == (("S1", "S3"), ("C1", "C2"))
+        assert (test.subjects, test.view_names) == (("S2",), ("C3",))
+    triangulation = Experiment().but(method="triangulation", test_cameras="C1+C2", measured_on="validation")
+    assert experiments.load_splits(triangulation)[1].view_names == ("C1", "C2")
+    with pytest.raises(ValueError, match="unknown subject 'S4'; choose from S1, S2, S3"):
+        run(TINY.but(test_subjects="S4"))
+
+
+def test_levelled_floors_are_those_of_triangulated_ankles():
+    experiment = TINY.but(method="scenes", floors="levelled")
+    train, _ = experiments.load_splits(experiment)
+    given, flat = (experiments.make_samples(one, train) for one in (experiment.but(floors="given"), experiment))
+    assert flat.cameras.t_world_to_camera.ne(given.cameras.t_world_to_camera).any()
 
 
 def test_a_device_that_is_not_there_is_named():

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from posekit.datasets import load_dataset
-from posekit.evaluation import lift_dataset, report_mpjpe_mm
+from posekit.evaluation import average_with, lift_dataset, report_mpjpe_mm
 from posekit.inputs import KINDS
 from posekit.lifters import load_lifter, save_lifter
 from posekit.losses import scene_loss
 from posekit.metrics import report_mpjpe
 from posekit.random import generator
-from posekit.ray_lifter import Averaged, RayLifter
+from posekit.ray_lifter import RayLifter
 from posekit.scenes import Mix, Scenes
 from posekit.skeleton import HUMANEVA_15
 from posekit.teachers import triangulated
@@ -148,15 +148,13 @@ def test_training_falls_and_bears_missing_joints(data):
     assert all(weight.isfinite().all() for weight in lifter.state_dict().values())
 
 
-def test_an_average_is_the_mean_and_stays_on_the_rays(lifters, data):
+def test_an_average_of_lifters_stays_on_the_rays(lifters, data):
     test = data[1]
     other = trained(data[0], "level", seed=1)[0]
-    averaged = Averaged([lifters["level"], other])
-    poses = lift_dataset(averaged, test)
-    torch.testing.assert_close(poses, (lift_dataset(lifters["level"], test) + lift_dataset(other, test)) / 2)
-    torch.testing.assert_close(test.frame_cameras.camera_to_pixels(poses), test.pixels, atol=0.01, rtol=0)
-    with pytest.raises(ValueError, match="must need the same, got"):
-        Averaged(list(lifters.values()))
+    poses = lift_dataset(lifters["level"], test)
+    averaged = average_with(other)(poses, test)
+    torch.testing.assert_close(averaged, (poses + lift_dataset(other, test)) / 2)
+    torch.testing.assert_close(test.frame_cameras.camera_to_pixels(averaged), test.pixels, atol=0.01, rtol=0)
 
 
 def test_settings_make_it_again():

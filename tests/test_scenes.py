@@ -66,6 +66,24 @@ def test_arms_come_from_another_frame_and_the_rest_stays(data):
     assert (plain.poses_world - swapped.poses_world)[:, arms].norm(dim=-1).mean() > 0.05
 
 
+def test_sizes_change_by_as_much_as_asked_alike_on_both_sides_and_on_the_floor(data):
+    alike = dict(mirror=0.0, arms=0.0, upper=0.0, jitter=0.0, place=False)
+    skeleton, seed = data.skeleton, 4
+    plain = Scenes(data, Mix(**alike)).draw(4000, generator(seed))
+    whole = Scenes(data, Mix(body_scale=0.04, **alike)).draw(4000, generator(seed))
+    single = Scenes(data, Mix(bone_scale=0.02, **alike)).draw(4000, generator(seed))
+    assert torch.equal(Scenes(data, Mix(body_scale=0.0, **alike)).draw(4000, generator(seed)).poses_world, plain.poses_world)
+    before, bodies, bones = (skeleton.bone_lengths(scene.poses_world) for scene in (plain, whole, single))
+    factor = bodies / before
+    torch.testing.assert_close(factor, factor[:, :1].expand_as(factor), atol=1e-4, rtol=0)
+    assert abs(factor[:, 0].log().std() - 0.04) < 0.002
+    factor = (bones / before).log()
+    left, right = ([skeleton.index(f"{side}_{joint}") - 1 for joint in ("knee", "elbow")] for side in ("left", "right"))
+    torch.testing.assert_close(factor[:, left], factor[:, right], atol=1e-4, rtol=0)
+    assert abs(factor[:, skeleton.index("head") - 1].std() - 0.02) < 0.001
+    torch.testing.assert_close(*(lowest_ankle(scene.poses_world, skeleton) for scene in (plain, single)), atol=1e-5, rtol=0)
+
+
 def test_missing_joints_stay_missing(data):
     poses = data.poses_world.clone()
     wrist, knee, ankle = map(data.skeleton.index, ("left_wrist", "right_knee", "right_ankle"))
@@ -127,6 +145,10 @@ def test_a_world_without_up_is_refused(data):
         Scenes(lying)
     with pytest.raises(ValueError, match="pelvis is NaN in every frame"):
         Scenes(replace(data, poses_world=torch.full_like(data.poses_world, torch.nan)))
+    footless = data.poses_world.clone()
+    footless[:, data.skeleton.index("left_ankle")] = torch.nan
+    with pytest.raises(ValueError, match="synthetic: scenes need people whose floor and up can be told, but no frame"):
+        Scenes(replace(data, poses_world=footless))
     with pytest.raises(ValueError, match="cameras must be one of real, moved, drawn; got 'any'"):
         Mix(cameras="any")
     with pytest.raises(ValueError, match="mirror must be between 0 and 1"):

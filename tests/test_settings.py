@@ -25,6 +25,7 @@ from posekit.settings import (
     parameters_cell,
 )
 from posekit.training import OPTIMIZERS, SCHEDULES, SWITCHES
+from posekit.virtual_cameras import CHANGES
 
 ROOT = Path(__file__).parent.parent
 REFUSED = [
@@ -40,6 +41,10 @@ REFUSED = [
     (dict(loss_terms="own+own"), "loss_terms must be different names"),
     (dict(cameras="C1+C2+C1"), "cameras must be different names"),
     (dict(test_cameras="C1+"), "test_cameras must be different names"),
+    (dict(test_subjects="S1+S1"), "test_subjects must be different names"),
+    (dict(test_seen_by="lower"), "test_seen_by must be one of own, higher, nearer, half_focal; got 'lower'"),
+    (dict(test_seen_by="nearer", noise_px=2), "test_seen_by draws exact 2D: it needs noise_px=0, got 2.0"),
+    (dict(floors="levelled"), "floors does not count for method 'label_free', only for scenes"),
     (dict(noise_px=float("nan")), "noise_px must be a finite number"),
     (dict(noise_px=float("inf")), "noise_px must be a finite number"),
     (dict(noise_px=-1.0), "noise_px must be a finite number that is not negative"),
@@ -125,6 +130,7 @@ def test_choices_are_those_of_the_modules_that_act_on_them():
     assert set(choices["optimizer"]) == set(OPTIMIZERS)
     assert choices["needs"] == KINDS
     assert choices["scene_cameras"] == CAMERA_CHOICES
+    assert choices["test_seen_by"] == ("own", *CHANGES)
     assert set(choices["root"]) == {"preset", *ROOTS}
 
 

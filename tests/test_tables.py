@@ -120,6 +120,16 @@ def test_columns_are_metrics_parameters_and_what_a_row_says(write, invent, tmp_p
     assert read_list(write()).rows[-1].values("width") == []  # triangulation has none
 
 
+def test_seconds_are_those_of_the_runs_in_the_mean(write, record, tmp_path):
+    text = LIST.replace("      seeds: seeds\n", "      seconds: took\n")
+    rows, tables, _ = read_list(write(text))
+    for experiment, seconds in zip(rows[0].experiments, (10.0, 20.6)):
+        where = record.provenance | {"seconds": seconds}
+        replace(record, experiment=experiment.flat(), provenance=where).save(tmp_path, rows[0].name)
+    first, second = (line[4] for line in cells(tables["lifters"].markdown(by_row(tmp_path)))[2:4])
+    assert (first, second) == ("15", "–")
+
+
 def test_a_table_across_a_parameter_has_a_column_for_each_value(write, invent, tmp_path):
     rows, tables, _ = read_list(write())
     by_name = {row.name: row for row in rows}
@@ -142,6 +152,27 @@ def test_each_value_across_can_have_a_heading_of_its_own(write):
     header = cells(read_list(write(own)).tables["noise"].markdown({}))[0]
     assert header[1:] == ["none", "much"]
     assert cells(read_list(write()).tables["noise"].markdown({}))[0][1:] == ["0 px", "5 px"]
+
+
+def test_rows_may_say_themselves_in_which_column_they_stand(write, invent, tmp_path):
+    text = LIST.replace('across: {noise_px: "{:g} px"}', 'across: {column: "{}"}')
+    text = text.replace("title: lifter, seeds", "title: seen, column: ours, seeds").replace(
+        "title: lifter, noise_px: 5", "title: unseen, noise_px: 5"
+    )
+    text = text.replace("title: geometry,", "title: seen, column: geometry,").replace(
+        "title: shown again", "title: seen, column: wide"
+    )
+    rows, tables, _ = read_list(write(text))
+    by_name = {row.name: row for row in rows}
+    for name, errors in {"few-px": [20.0], "many-px": [30.0], "geometry": [0.5], "wide": [25.0, 25.0]}.items():
+        invent(by_name[name], *errors)
+    assert cells(in_text(tables["noise"].markdown(by_row(tmp_path)))) == [
+        ["error", "ours", "geometry", "wide"],
+        ["---", "---", "---", "---"],
+        ["seen", "20.0", "0.5", "25.0 ± 0.0"],
+        ["unseen", "30.0", "–", "–"],
+        ["**best**", "seen", "seen", "seen"],
+    ]
 
 
 def test_a_misspelt_metric_is_named_with_those_there_are(write, invent, tmp_path):

@@ -3,10 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from posekit.datasets import load_dataset
 from posekit.metrics import report_mpjpe
 from posekit.random import generator
 from posekit.smoothing import smooth_over_time
-from posekit.teachers import triangulated
+from posekit.teachers import floor_heights, levelled, triangulated
+from posekit.virtual_cameras import shifted
 
 
 def test_exact_views_give_the_labels_back(small):
@@ -49,3 +51,44 @@ def test_a_joint_that_is_hardly_ever_seen_is_not_made_up(small):
     assert smooth_over_time(poses, torch.ones(len(small), 15), small, 2.0)[:, 4].isnan().all()
     with pytest.raises(ValueError, match="sigma must be a positive number"):
         smooth_over_time(poses, torch.ones(len(small), 15), small, 0.0)
+
+
+@pytest.fixture(scope="module")
+def three():
+    return load_dataset("synthetic", "train", stride=5)
+
+
+def sunk(dataset, subject, by):
+    """The dataset with one person's world, cameras included, moved down."""
+    own = torch.tensor([clip.subject == subject for clip in dataset.clips])
+    offset = torch.tensor([0.0, 0.0, -by]) * own.unsqueeze(-1)
+    cameras = shifted(dataset.cameras, offset.unsqueeze(1))
+    return replace(dataset, cameras=cameras, poses_world=dataset.poses_world + offset[dataset.clip_of_frame].unsqueeze(1))
+
+
+def test_levelled_floors_agree_and_nothing_looks_different(three):
+    odd = sunk(three, "S2", 0.04)
+    heights, before = floor_heights(odd), floor_heights(three)
+    assert heights["S2"] == pytest.approx(before["S2"] - 0.04, abs=1e-6)
+    flat = levelled(odd)
+    assert max(floor_heights(flat).values()) - min(floor_heights(flat).values()) < 1e-6
+    assert sorted(floor_heights(flat).values())[1] == pytest.approx(sorted(heights.values())[1], abs=1e-6)
+    torch.testing.assert_close(flat.poses_camera(), three.poses_camera(), atol=1e-5, rtol=0)
+    assert flat.pixels is odd.pixels
+    torch.testing.assert_close(levelled(flat).poses_world, flat.poses_world)
+
+
+def test_floors_are_told_from_triangulated_ankles_without_labels(three):
+    odd = sunk(three, "S2", 0.04)
+    blind = triangulated(replace(odd, poses_world=odd.poses_world * torch.nan))
+    assert floor_heights(blind) == pytest.approx(floor_heights(odd), abs=1e-4)
+
+
+def test_a_floor_without_ankles_is_refused(three):
+    poses = three.poses_world.clone()
+    ankles = [three.skeleton.index("left_ankle"), three.skeleton.index("right_ankle")]
+    poses[100, ankles[0]] = torch.nan  # one of them is enough
+    assert floor_heights(replace(three, poses_world=poses)) == pytest.approx(floor_heights(three), abs=1e-3)
+    poses[:, ankles] = torch.nan
+    with pytest.raises(ValueError, match="synthetic: the floor under S1 cannot be told, since no frame has an ankle"):
+        levelled(replace(three, poses_world=poses))

@@ -1,9 +1,11 @@
-// The page "Try it": a 2D pose whose joints the reader moves, the 3D pose lifted from it, and what other cameras would see.
+// The page "Try it": a camera that the reader moves, its 2D pose, whose joints can be moved too, the 3D pose lifted from it,
+// and how that pose looks from elsewhere.
 // tryit-worker.js does the computation; the 3D panel is a figure of the book, drawn by posebook-figures.js.
 "use strict";
 (() => {
   const here = document.currentScript.src;
   const STEP = 5; // pixels per key press; 1 with Shift
+  const GRIP = 0.04; // radius within which a joint can be grabbed, as a share of the picture's side
 
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
@@ -42,33 +44,23 @@
   }
 
   // ---- 2D ----
-  // A square around the given poses, for an SVG view box.
-  function cropped(poses) {
-    const [xs, ys] = [0, 1].map((axis) => poses.flat().map((point) => point[axis]));
-    const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-    const side = 1.3 * Math.max(right - left, bottom - top);
-    return { x: (left + right - side) / 2, y: (top + bottom - side) / 2, side };
-  }
-
-  // An image with a pose in it and optionally a second pose behind it, thin and grey.
+  // A square image with a pose in it and optionally a second pose behind it, thin and grey. A missing joint is null.
   function picture(manifest) {
-    const border = svg("rect", { class: "pk-image" });
+    const { side } = manifest.picture;
+    const border = svg("rect", { class: "pk-image", width: side, height: side });
     const [ghost, bones] = [svg("g", { class: "pk-ghost" }), svg("g", { class: "pk-bones" })];
-    const root = svg("svg", {}, border, ghost, bones);
+    const root = svg("svg", { viewBox: `0 0 ${side} ${side}` }, border, ghost, bones);
     const lines = (pose, color) =>
-      Object.entries(manifest.bones).flatMap(([side, pairs]) =>
-        pairs.map(([parent, child]) => {
-          const [[x1, y1], [x2, y2]] = [pose[parent], pose[child]];
-          return svg("line", { x1, y1, x2, y2, stroke: color ?? manifest.colors[side] });
-        }),
+      Object.entries(manifest.bones).flatMap(([name, pairs]) =>
+        pairs
+          .filter(([parent, child]) => pose[parent] && pose[child])
+          .map(([parent, child]) => {
+            const [[x1, y1], [x2, y2]] = [pose[parent], pose[child]];
+            return svg("line", { x1, y1, x2, y2, stroke: color ?? manifest.colors[name] });
+          }),
       );
     return {
       root,
-      frame([width, height], { x, y, side }) {
-        border.setAttribute("width", width);
-        border.setAttribute("height", height);
-        root.setAttribute("viewBox", `${x} ${y} ${side} ${side}`);
-      },
       draw(pose, truth) {
         bones.replaceChildren(...lines(pose));
         ghost.replaceChildren(...(truth ? lines(truth, manifest.colors.truth) : []));
@@ -76,76 +68,79 @@
     };
   }
 
-  // A picture whose joints can be dragged, or focused and moved with the arrow keys; calls onMove(joint, [x, y]).
-  function editor(manifest, onMove) {
+  // A picture whose joints can be dragged, or focused and moved with the arrow keys, and taken away by a double click or
+  // the delete key. Calls onMove(joint, [x, y]) and, for a joint taken away or put back, onToggle(joint, null or [x, y]).
+  function editor(manifest, onMove, onToggle) {
     const drawn = picture(manifest);
-    const side = (joint) => Object.keys(manifest.bones).find((s) => manifest.bones[s].some(([, child]) => child === joint));
+    const { side } = manifest.picture;
+    const sideOf = (joint) => Object.keys(manifest.bones).find((s) => manifest.bones[s].some(([, child]) => child === joint));
     const handles = manifest.joints.map((name, joint) => {
-      const dot = svg("circle", { class: "pk-dot", fill: manifest.colors[side(joint) ?? "centre"] });
+      const dot = svg("circle", { class: "pk-dot", r: 0.014 * side, fill: manifest.colors[sideOf(joint) ?? "centre"] });
       const roles = { role: "slider", "aria-roledescription": "joint", "aria-label": name, "aria-orientation": "horizontal" };
-      return svg("g", { class: "pk-joint", tabindex: 0, ...roles }, svg("circle", { class: "pk-touch" }), dot);
+      const range = { "aria-valuemin": 0, "aria-valuemax": side };
+      return svg("g", { class: "pk-joint", tabindex: 0, ...roles, ...range }, svg("circle", { class: "pk-touch", r: GRIP * side }), dot);
     });
     drawn.root.append(...handles);
-    let [pose, crop] = [null, null];
-    let grabbed = null; // {joint, offset} while dragging
+    let spots = null; // where the handles are; that of a missing joint stays where it was
+    let missing = null;
+    let grabbed = null; // {joint, from, offset, moves} while dragging
 
-    const inside = (value, low) => Math.min(Math.max(value, low), low + crop.side);
-    const move = (joint, [x, y]) => onMove(joint, [inside(x, crop.x), inside(y, crop.y)]);
+    const inside = (value) => Math.min(Math.max(value, 0), side);
+    const move = (joint, point) => onMove(joint, point.map(inside));
     const under = (event) => {
       const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawn.root.getScreenCTM().inverse());
       return [x, y];
     };
     const away = (point, [x, y]) => Math.hypot(point[0] - x, point[1] - y);
+    const nearest = (at) => spots.reduce((best, point, k) => (away(point, at) < away(spots[best], at) ? k : best), 0);
 
     drawn.root.addEventListener("pointerdown", (event) => {
       if (!event.target.closest(".pk-joint")) return;
       const at = under(event);
-      const joint = pose.reduce((best, point, k) => (away(point, at) < away(pose[best], at) ? k : best), 0);
-      grabbed = { joint, offset: [pose[joint][0] - at[0], pose[joint][1] - at[1]] };
+      const joint = nearest(at);
+      grabbed = { joint, from: at, offset: [spots[joint][0] - at[0], spots[joint][1] - at[1]] };
       drawn.root.setPointerCapture(event.pointerId);
       handles[joint].focus({ preventScroll: true });
       event.preventDefault();
     });
     drawn.root.addEventListener("pointermove", (event) => {
       if (!grabbed) return;
-      const [x, y] = under(event);
-      move(grabbed.joint, [x + grabbed.offset[0], y + grabbed.offset[1]]);
+      const at = under(event);
+      grabbed.moves ||= away(grabbed.from, at) > 2; // a click is no drag
+      if (grabbed.moves) move(grabbed.joint, [at[0] + grabbed.offset[0], at[1] + grabbed.offset[1]]);
     });
     for (const ending of ["pointerup", "pointercancel"]) drawn.root.addEventListener(ending, () => (grabbed = null));
+    const toggle = (joint) => onToggle(joint, missing[joint] ? spots[joint] : null);
+    drawn.root.addEventListener("dblclick", (event) => {
+      const joint = nearest(under(event));
+      if (away(spots[joint], under(event)) < GRIP * side) toggle(joint);
+    });
     drawn.root.addEventListener("keydown", (event) => {
       const joint = handles.indexOf(event.target);
       const step = event.shiftKey ? 1 : STEP;
       const ways = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
       const way = ways[event.key];
-      if (joint < 0 || !way) return;
+      if (joint < 0 || !(way || event.key === "Delete" || event.key === "Backspace")) return;
       event.preventDefault();
-      move(joint, [pose[joint][0] + way[0], pose[joint][1] + way[1]]);
+      if (way) move(joint, [spots[joint][0] + way[0], spots[joint][1] + way[1]]);
+      else toggle(joint);
     });
 
     return {
       root: drawn.root,
-      frame(size, square) {
-        crop = square;
-        drawn.frame(size, crop);
-        for (const handle of handles) {
-          const [touch, dot] = handle.children;
-          touch.setAttribute("r", 0.045 * crop.side);
-          dot.setAttribute("r", 0.016 * crop.side);
-          handle.setAttribute("aria-valuemin", Math.round(crop.x));
-          handle.setAttribute("aria-valuemax", Math.round(crop.x + crop.side));
-        }
-      },
-      draw(newPose) {
-        pose = newPose;
+      draw(pose) {
+        spots = pose.map((point, joint) => point ?? spots[joint]);
+        missing = pose.map((point) => point === null);
         drawn.draw(pose);
-        pose.forEach(([x, y], joint) => {
+        spots.forEach(([x, y], joint) => {
+          handles[joint].classList.toggle("pk-missing", missing[joint]);
           handles[joint].setAttribute("transform", `translate(${x} ${y})`);
           handles[joint].setAttribute("aria-valuenow", Math.round(x));
         });
       },
       describe(joint, text) {
-        const [x, y] = pose[joint].map(Math.round);
-        handles[joint].setAttribute("aria-valuetext", `x ${x}, y ${y} pixels; ${text}`);
+        const [x, y] = spots[joint].map(Math.round);
+        handles[joint].setAttribute("aria-valuetext", `${missing[joint] ? "not found" : `x ${x}, y ${y} pixels`}; ${text}`);
       },
     };
   }
@@ -183,11 +178,49 @@
   // ---- the page ----
   const capital = (text) => text[0].toUpperCase() + text.slice(1);
   const metres = (value) => `${value.toFixed(2)} m`;
+  const millimetres = (value) => `${Math.round(1000 * value)} mm`;
+  const distance = (a, b) => Math.hypot(...a.map((value, k) => value - b[k]));
+  const radians = (degrees) => (degrees * Math.PI) / 180;
+  const degrees = (angle) => Math.round((angle * 180) / Math.PI);
+  const ABOVE = { height: 5, distance: 1.5 }; // an onlooker's place
 
-  function depthInWords(camera, joint, view) {
+  const signed = (value) => (value > 0 ? "+" : "") + metres(value);
+  const SLIDERS = [
+    { name: "direction", label: "Direction", min: -180, max: 180, step: 5, read: (value) => `${value}°` },
+    { name: "height", label: "Height", min: 0.2, max: 4, step: 0.1, read: metres },
+    { name: "distance", label: "Distance", min: 1.5, max: 10, step: 0.1, read: metres },
+    { name: "error", label: "Told higher by", min: -0.3, max: 0.3, step: 0.05, read: signed },
+  ];
+
+  // A labelled slider that shows its value.
+  function slider({ name, label, read, ...range }, value, onInput) {
+    const input = element("input", { type: "range", id: `pk-camera-${name}`, ...range });
+    const output = element("output");
+    const set = (number) => {
+      input.value = number;
+      output.textContent = read(Number(number));
+      input.setAttribute("aria-valuetext", output.textContent);
+    };
+    set(value);
+    input.addEventListener("input", () => {
+      set(input.value);
+      onInput(Number(input.value));
+    });
+    return element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input);
+  }
+
+  function depthInWords(camera, joint) {
     const nearer = camera[0][2] - camera[joint][2];
     const compared = joint ? `, ${metres(Math.abs(nearer))} ${nearer > 0 ? "nearer" : "farther"} than the pelvis` : "";
-    return `${metres(camera[joint][2])} from camera ${view}${compared}`;
+    return `${metres(camera[joint][2])} from the camera${compared}`;
+  }
+
+  // The mean distance of joints from the true ones relative to the pelvis, and that of the pelvis itself.
+  function errorInWords(world, truth) {
+    const relative = (pose) => pose.slice(1).map((joint) => joint.map((value, axis) => value - pose[0][axis]));
+    const [ours, theirs] = [relative(world), relative(truth)];
+    const mean = ours.reduce((sum, joint, k) => sum + distance(joint, theirs[k]), 0) / world.length;
+    return `Off by ${millimetres(mean)} per joint relative to the pelvis, and by ${millimetres(distance(world[0], truth[0]))} in where the pelvis is.`;
   }
 
   async function fetchManifest() {
@@ -196,58 +229,97 @@
     return response.json();
   }
 
+  // What the lifter is told of the camera, and whether training drew cameras like it.
+  function toldInWords({ height, distance, error }, rootHeight, focal, trained) {
+    const tilt = degrees(Math.atan2(height - rootHeight, distance));
+    const way = tilt ? `looks ${tilt < 0 ? "up" : "down"} by ${Math.abs(tilt)}°` : "looks straight ahead";
+    const within = (value, [low, high]) => low <= value && value <= high;
+    const known = within(height, trained.height) && within(distance, trained.distance);
+    const warning = known ? "" : " No camera so placed was drawn in training.";
+    return `Told to the lifter: the camera is ${metres(height + error)} above the floor, ${way}, focal length ${Math.round(focal)} pixels.${warning}`;
+  }
+
   function build(place, manifest) {
-    const state = { example: 0, pose: null, joint: null }; // joint: the last one moved, null before that
-    const chosen = () => manifest.examples[state.example];
+    const state = {
+      example: 0,
+      camera: { ...manifest.start, error: 0 },
+      pixels: null, // null until a joint is touched
+      seen: null, // the 2D pose shown
+      joint: null, // the last one touched
+      moved: false, // whether a joint was moved, so that there is no true pose any more
+    };
     const ask = asker((answer) => (answer.error ? fail(place, new Error(answer.error)) : show(answer)));
-    const edit = editor(manifest, (joint, point) => {
-      state.joint = joint;
-      state.pose = state.pose.with(joint, point);
-      edit.draw(state.pose);
+    const change = (joint, point, moved) => {
+      const pixels = state.seen.with(joint, point);
+      if (!pixels.some(Boolean)) return; // from nothing nothing is lifted
+      Object.assign(state, { joint, pixels, seen: pixels, moved });
+      edit.draw(pixels);
       question();
-    });
-    const question = () => ask({ example: state.example, pixels: state.pose, joint: state.joint });
+    };
+    const edit = editor(
+      manifest,
+      (joint, point) => change(joint, point, true),
+      (joint, point) => change(joint, point, state.moved),
+    );
+    const question = () => {
+      const { example, pixels, joint, moved, camera } = state;
+      const azimuth = manifest.examples[example].facing + radians(camera.direction);
+      const here = { azimuth, height: camera.height, distance: camera.distance };
+      const places = [here, { ...here, azimuth: azimuth + Math.PI / 2 }, { ...ABOVE, azimuth }];
+      ask({ example, pixels, joint, moved, places, height_error: camera.error });
+    };
+    const begin = () => {
+      Object.assign(state, { pixels: null, joint: null, moved: false });
+      question();
+    };
     const show3d = poseFigure(place.querySelector("figure"), manifest);
 
     const label = (text, control) => element("label", {}, text, control);
     const menu = element("select", {}, ...manifest.examples.map(({ name }, value) => element("option", { value }, name)));
-    const again = element("button", { type: "button", className: "pk-play" }, "Start again");
-    const status = element("p", { className: "pk-status" });
-    const captions = [0, 1, 2].map(() => element("figcaption"));
+    const again = element("button", { type: "button", className: "pk-play" }, "Put the joints back");
+    const sliders = SLIDERS.map((range) =>
+      slider(range, state.camera[range.name], (value) => {
+        state.camera[range.name] = value;
+        if (range.name === "error") question();
+        else begin(); // another camera sees another 2D pose
+      }),
+    );
+    const [told, status] = ["pk-told", "pk-status"].map((className) => element("p", { className }));
+    const captions = ["The camera: drag the joints", "The lifted pose from a quarter turn round", "The lifted pose from above"];
     const others = [picture(manifest), picture(manifest)];
-    others.forEach(({ root }) => root.setAttribute("role", "img"));
+    others.forEach(({ root }, k) => {
+      root.setAttribute("role", "img");
+      root.setAttribute("aria-label", `${captions[k + 1]}.`);
+    });
     edit.root.setAttribute("role", "group");
-    const panels = [edit, ...others].map(({ root }, k) => element("figure", { className: "pk-picture" }, root, captions[k]));
+    edit.root.setAttribute("aria-label", "The 2D pose that the camera sees. Arrow keys move its joints, the delete key takes one away.");
+    const panels = [edit, ...others].map(({ root }, k) =>
+      element("figure", { className: "pk-picture" }, root, element("figcaption", {}, captions[k])),
+    );
     panels[0].classList.add("pk-editor");
 
-    const otherViews = () => manifest.views.map((_, view) => view).filter((view) => view !== chosen().view);
-
-    function begin() {
-      const { view, pixels, cameras } = chosen();
-      state.joint = null;
-      state.pose = pixels[view];
-      edit.frame(cameras[view].image_size_px, cropped([pixels[view]]));
-      edit.draw(state.pose);
-      edit.root.setAttribute("aria-label", `The 2D pose that camera ${manifest.views[view]} sees. Arrow keys move its joints.`);
-      captions[0].textContent = `Camera ${manifest.views[view]}: drag the joints`;
-      otherViews().forEach((other, k) => {
-        const name = manifest.views[other];
-        others[k].frame(cameras[other].image_size_px, cropped([pixels[other]]));
-        captions[k + 1].textContent = `The lifted pose as camera ${name} would see it`;
-        others[k].root.setAttribute("aria-label", `The lifted 3D pose projected into camera ${name}'s image.`);
-      });
-      question();
+    function show({ example, pixels, joint, moved, camera, world, views, truths, focal }) {
+      if (example !== state.example || (pixels === null) !== (state.pixels === null)) return; // asked before the reader went on
+      const truth = manifest.examples[example].pose;
+      if (pixels === null) {
+        state.seen = truths[0];
+        edit.draw(state.seen);
+      }
+      show3d(world, moved ? null : truth);
+      others.forEach((other, k) => other.draw(views[k], moved ? null : truths[k + 1]));
+      told.textContent = toldInWords(state.camera, truth[0][2], focal, manifest.trained_on);
+      manifest.joints.forEach((_, k) => edit.describe(k, depthInWords(camera, k)));
+      const lines = [moved ? "" : `The true pose is grey. ${errorInWords(world, truth)}`];
+      if (joint !== null) lines.push(jointInWords(joint, camera, truth));
+      status.textContent = lines.filter(Boolean).join(" ");
     }
 
-    function show({ example, joint, camera, world, views }) {
-      if (example !== state.example) return; // asked before the menu changed
-      const { pixels, truth_world, view } = manifest.examples[example];
-      const untouched = joint === null;
-      show3d(world, untouched ? truth_world : null);
-      otherViews().forEach((other, k) => others[k].draw(views[other], untouched ? pixels[other] : null));
-      manifest.joints.forEach((_, k) => edit.describe(k, depthInWords(camera, k, manifest.views[view])));
-      const words = (k) => `${capital(manifest.joints[k])}: ${depthInWords(camera, k, manifest.views[view])}.`;
-      status.textContent = untouched ? `Nothing has been moved yet; the true pose is grey. ${words(0)}` : words(joint);
+    function jointInWords(joint, camera, truth) {
+      const parent = manifest.parents[joint];
+      const [length, before] = parent < 0 ? [] : [camera, truth].map((pose) => distance(pose[joint], pose[parent]));
+      const bone = parent < 0 ? "" : ` The bone from the ${manifest.joints[parent]} is ${metres(length)} long, truly ${metres(before)}.`;
+      const guessed = state.seen[joint] ? "" : " (guessed)";
+      return `${capital(manifest.joints[joint])}${guessed}: ${depthInWords(camera, joint)}.${bone}`;
     }
 
     menu.addEventListener("change", () => {
@@ -256,10 +328,16 @@
     });
     again.addEventListener("click", begin);
     const controls = element("div", { className: "pk-controls" }, label("Pose ", menu), again);
-    const error = Math.round(manifest.metrics_mm.mpjpe);
-    const accuracy = `On the synthetic test clips this lifter is off by ${error} mm per joint, relative to the pelvis (mpjpe).`;
-    place.prepend(controls, panels[0]);
-    place.append(panels[1], panels[2], status, element("p", { className: "pk-accuracy" }, accuracy));
+    const camera = element("div", { className: "pk-camera", role: "group", ariaLabel: "The camera" }, ...sliders);
+    const [drawn, pelvis, recorded, front, side] = ["drawn", "pelvis", "recorded", "front", "side"].map((name) => manifest.errors_mm[name].toFixed(1));
+    const { height, distance: away } = manifest.trained_on;
+    const accuracy =
+      `Measured on the synthetic test clips, per joint and relative to the pelvis (mpjpe): ${drawn} mm for cameras drawn at random, ` +
+      `${height.join(" to ")} m high and ${away.join(" to ")} m away as in training (the pelvis itself is off by ${pelvis} mm); ${recorded} mm for the three cameras ` +
+      `of the clips, whose pictures it was not trained on. From the height and distance at which this page starts: ` +
+      `${front} mm from the front, ${side} mm from the side.`;
+    place.prepend(controls, camera, told, panels[0]);
+    place.append(status, panels[1], panels[2], element("p", { className: "pk-accuracy" }, accuracy));
     begin();
     place.dataset.ready = "true";
   }
