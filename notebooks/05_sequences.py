@@ -304,16 +304,18 @@ Markdown(tables["sequences_noise"].markdown(runs))
 # %% [markdown]
 # ## Where neighbours give nothing
 #
-# With exact 2D poses the noise to average over is not there, and what remains is depth.
-# The same clips as above without any noise:
+# With exact 2D poses there is no noise to average over, and what remains is depth.
+# The same lifters on the same clips without any noise:
 
 # %%
 exact = {way: es[0] for way, es in errors.items()}
 Markdown(table(["exact 2D", "mm"], [[w, f"{e:.1f}"] for w, e in exact.items()]))
 
 # %% [markdown]
-# To ask whether motion helps with depth, noise must play no part in training either, and the single frame must have been trained for as long.
-# The report's kind of lifter gives the same answer. These are recorded runs with our settings on exact 2D poses, except for the last row,
+# These lifters were all trained for noise, so this is no answer yet.
+# To ask whether motion helps with depth, noise must play no part in training either, and the single frame must have been trained for as long:
+# the last two rows of the recorded table above.
+# For the report's kind of lifter the comparison has been made. These are recorded runs with our settings on exact 2D poses, except for the last row,
 # and a step of the convolution costs as much as a step of a single-frame network of twice the width:
 
 # %%
