@@ -439,6 +439,7 @@ LiftExplorer(test, methods)
 # - Eval mode in the second half helps immediately, for dropout biases a geometric loss.
 #
 # The same views can teach better than that, still without labels: [](08_labels_for_free) triangulates them first.
+# With it begins the part of the book that goes beyond the report.
 #
 # ## Exercises
 #

@@ -424,14 +424,6 @@ Markdown(
 Markdown(tables["ladder"].markdown(runs))
 
 # %% [markdown]
-# With noise in the 2D poses of training and test, triangulated targets are noisy as well.
-# So they are also smoothed over time, by a local quadratic fit with a Gaussian of five frames.
-# The last three rows, from the table above, have one seed each.
-
-# %% tags=["remove-input"]
-Markdown(tables["beyond_noise"].markdown(runs))
-
-# %% [markdown]
 # ### Cameras and people that training has not seen
 #
 # A lifter is of use where training was not.
@@ -446,17 +438,6 @@ Markdown(tables["beyond_noise"].markdown(runs))
 
 # %% tags=["remove-input"]
 Markdown(tables["unseen"].markdown(runs))
-
-# %% [markdown]
-# ### Human3.6M
-#
-# Here the test people are not those of training.
-# The lowest triangulated ankles of two of the five training people lie a few centimetres higher than those of the other three.
-# Poses and cameras are shifted before training, so that these heights agree; one row leaves the floors as given.
-# The test takes the camera's height from the calibration as given.
-
-# %% tags=["remove-input"]
-Markdown(tables["human36m_full"].markdown(runs))
 
 # %% [markdown]
 # ## See for yourself

@@ -54,7 +54,8 @@ from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, supervised_loss
 from posekit.metrics import mean_joint_distance
 from posekit.random import generator
-from posekit.records import plus_minus, table
+from posekit.records import plus_minus, recorded, table
+from posekit.tables import listed
 from posekit.teachers import triangulated
 from posekit.training import fit
 
@@ -182,6 +183,24 @@ f"triangulation minus labels: {plus_minus(mean(gaps), stdev(gaps), sign='+')} mm
 # %% [markdown]
 # Both label-free teachers had the same views.
 # So what [](03_lift_without_labels) pays, at this length of training, is the price of its loss and not of missing labels.
+#
+# ## On HumanEva-I
+#
+# The same three teachers were recorded on real people, with exact 2D.
+# All rows have the same number of steps, people in a step and hidden units:
+
+# %%
+runs, tables = recorded(), listed().tables
+ladder = tables["ladder"]
+first_steps = replace(ladder, rows=ladder.rows[:3])
+Markdown(first_steps.markdown(runs))
+
+# %% [markdown]
+# The next chapters climb on from here, and [](07_results) has the whole ladder.
+# At its end, with eight times as many steps, are the rows below. Each network is trained twice, from triangulated poses and from labels, and is otherwise the same:
+
+# %%
+Markdown(tables["beyond"].markdown(runs))
 
 # %% [markdown]
 # ## What it costs instead
@@ -302,6 +321,8 @@ assert mean(under_noise["the same, smoothed"]) < 1.05 * mean(under_noise["labels
 # - Calibrated, synchronised views contain the poses; triangulation reads them off, and no label is touched.
 # - At equal network, steps and views, triangulated targets and labels teach equally well, and both teach better than the reprojection loss.
 # - "Without labels" then means: with a calibrated and synchronised rig in training. A late or turned camera spoils the targets; noise does, too, and smoothing over time mends part of it.
+#
+# Poses in the room can do more than replace labels: [](09_turn_the_person) puts them where nobody stood.
 #
 # ## Exercises
 #

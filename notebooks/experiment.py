@@ -58,10 +58,18 @@ test_seen_by: str = "own"  # the test's cameras, or changed ones, for which its 
 floors: str = "given"  # each person's training floor, or all brought to one height; see `levelled` [given, levelled]; only for scenes
 stride: int = 1  # take every stride-th frame
 noise_px: float = 0.0  # standard deviation of added 2D noise, training and test
+noise_correlation: float = 0.0  # frames over which it is correlated; see `detector.Detector`
+missing: float = 0.0  # share of 2D joints that are not found
+missing_run: float = 0.0  # mean frames of a run of these, or of swapped sides
+swapped: float = 0.0  # share of frames in which a view's left and right are exchanged
+test_noise: str = "same"  # of the test, if not as in training: "exact", or like "noise_px=5+missing=0.1"
+smooth_3d: float = 0.0  # frames over which the test's lifted poses are smoothed; 0 for none; not for triangulation
 measured_on: str = "test"  # the test set, or a quarter held out of the training clips, to choose settings on [test, validation]
 
 # what the lifter sees
 needs: str = "level"  # of the camera: nothing, intrinsics, or tilt and height as well [screen, rays, level]; only for scenes
+frames: int = 1  # of a window that a lifter of scenes sees; only for scenes
+smooth_2d: float = 0.0  # frames over which the 2D is smoothed for a lifter of scenes that sees one; 0 for none; only for scenes
 window: int = 27  # frames a sequence lifter sees; 0 for whole clips; only for sequence, temporal_convolution
 
 # what it learns from
@@ -82,6 +90,7 @@ bone_scale: float = 0.0  # typical change of each bone's length; only for scenes
 heads: float = 0.0  # share of heads below the thorax, as HumanEva-I's S3 has; only for scenes
 balance: float = 0.7  # how evenly people and actions are drawn, 0 to 1; only for scenes
 scene_cameras: str = "real"  # who sees the scenes [real, moved, drawn]; only for scenes
+scene_noise: str = "same"  # their 2D's: as that of the data, or of many detectors about noise_px [same, mixed]; only for scenes
 
 # the lifter
 width: int = 256  # hidden units per layer; not for triangulation

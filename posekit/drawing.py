@@ -53,7 +53,13 @@ class Panel:
 
 
 def show(
-    panels: list[Panel], alt: str, *, arrange: str = "row", height: int = 420, frame_rate: float | None = None
+    panels: list[Panel],
+    alt: str,
+    *,
+    arrange: str = "row",
+    columns: int | None = None,
+    height: int = 420,
+    frame_rate: float | None = None,
 ) -> go.Figure:
     """Draw panels side by side; given a frame rate, as an animation with a play button and a slider.
 
@@ -61,6 +67,7 @@ def show(
         panels: what to draw. All animated layers have the same number of frames.
         alt: what a reader who cannot see the figure should know.
         arrange: "row", "stack" (the first panel large, the others in a column beside it) or "grid" (square).
+        columns: after how many panels the wide figure's "row" begins anew; default: never.
         height: of the wide figure, pixels.
         frame_rate: of the poses; frames are skipped so that about `PLAYBACK_RATE` are drawn per second.
     """
@@ -72,14 +79,15 @@ def show(
         for trace in panel.extra:
             figure.add_trace(trace.update(scene=axes["scene"]) if panel.image_size is None else trace.update(axes))
         for layer in panel.layers:
+            named = index == 0 and layer is next((one for one in panel.layers if not one.ghost), None)
             for side in COLORS:
                 lines = _bone_lines(layer, side)[::stride]
                 if lines.shape[1]:
                     moving.append((len(figure.data), lines))
-                    figure.add_trace(_line_trace(lines[0], layer, side, axes, legend=index == 0 and not layer.ghost))
+                    figure.add_trace(_line_trace(lines[0], layer, side, axes, legend=named))
         titles.append(dict(text=panel.title, showarrow=False, xref="paper", yref="paper", xanchor="center", yanchor="bottom"))
     figure.update_layout(annotations=titles, **LOOK)
-    wide, narrow = (_placement(panels, arrange, height, is_narrow) for is_narrow in (False, True))
+    wide, narrow = (_placement(panels, arrange, height, is_narrow, columns) for is_narrow in (False, True))
     for key, value in wide.items():
         figure.layout[key] = value
     figure.update_layout(meta=dict(alt=alt, wide=wide, narrow=narrow))
@@ -161,13 +169,13 @@ def _floor(box, step: float = 0.5) -> go.Scatter3d:
     return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color=FLOOR, width=1), **UNNAMED)
 
 
-def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool) -> dict:
+def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool, columns: int | None = None) -> dict:
     """Where each panel and title goes, as plotly layout keys."""
     count = len(panels)
     if arrange == "stack":
         cells, rows = _stacked(count, narrow)
     else:
-        columns = count if arrange == "row" else round(count**0.5)
+        columns = columns or (count if arrange == "row" else round(count**0.5))
         columns = min(columns, 2) if narrow and arrange == "row" else columns
         rows = -(-count // columns)
         cells = [((i % columns) / columns, 1 - (i // columns + 1) / rows, 1 / columns, 1 / rows) for i in range(count)]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from posekit.metrics import METRICS, mean_of_present, report_mpjpe
 from posekit.random import seeded
-from posekit.samples import Views
 from posekit.sequences import MultiViewDataset
 
 Means = dict[str, float]
@@ -42,7 +41,7 @@ def lift_dataset(lifter: nn.Module, dataset: MultiViewDataset) -> Float[Tensor, 
     A lifter that needs to know of the camera (`RayLifter`) is given each view's.
     """
     if hasattr(lifter, "needs"):
-        return _with_cameras(lifter, dataset.views())
+        return _with_cameras(lifter, dataset)
     if not hasattr(lifter, "window"):
         return lift(lifter, dataset.screen())
     if lifter.window is None:
@@ -58,11 +57,22 @@ def _in_chunks(lifter: nn.Module, batch: Tensor, chunk: int) -> Tensor:
         return torch.cat([lifter(part.to(device)).to(batch.device) for part in batch.split(chunk)])
 
 
-def _with_cameras(lifter: nn.Module, views: Views, chunk: int = 1024) -> Tensor:
-    device = next(lifter.parameters()).device
-    parts = (views[index].to(device) for index in torch.arange(len(views)).split(chunk))
+def _with_cameras(lifter: nn.Module, dataset: MultiViewDataset) -> Tensor:
+    device, views = next(lifter.parameters()).device, dataset.views()
+    window = getattr(lifter, "window", 1)
+    around = dataset.surrounding_frames(window)
+
+    def lifted(index):
+        cameras = views.cameras[index].to(device)
+        if window == 1:
+            return lifter(views.screen[index].to(device), cameras)
+        seen = views.windows(around[index]).to(device)
+        return lifter(seen.screen, cameras, seen.confidence)
+
     with _evaluating(lifter):
-        return torch.cat([lifter(part.screen, part.cameras).to(views.screen.device) for part in parts])
+        return torch.cat(
+            [lifted(index).to(views.screen.device) for index in torch.arange(len(views)).split(1024 // window + 1)]
+        )
 
 
 @contextmanager

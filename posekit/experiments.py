@@ -11,6 +11,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from posekit.datasets import load_dataset
+from posekit.detector import Detector
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
 from posekit.losses import label_free_loss, middle_frame_loss, scene_loss, supervised_loss
 from posekit.parameters import SEQUENCE_METHODS
@@ -21,13 +22,19 @@ from posekit.scenes import Mix, Scenes
 from posekit.sequences import MultiViewDataset
 from posekit.settings import PARAMETERS, Experiment
 from posekit.skeleton import Skeleton
+from posekit.smoothing import reach_of, smooth_poses, with_smooth_pixels
+from posekit.stretches import Stretches
 from posekit.teachers import levelled, triangulated
 from posekit.training import Curve, Samples, adapt, evaluate, evaluate_poses, fit
 from posekit.triangulation import refine, triangulate, triangulate_robustly
 from posekit.virtual_cameras import seen_by
+from posekit.window_lifter import WindowLifter
 
 STANDARD_SAMPLE = 20_000
 """People of a scene that set the constants of a lifter's input."""
+SAMPLE_OF_STRETCHES = 1_000
+"""Fewer, since each has many frames."""
+MIRRORED = {"preset": None, "on": True, "off": False}
 
 
 def load_split(
@@ -51,8 +58,8 @@ def load_split(
         split,
         data_root,
         stride=data.stride,
-        noise_px=data.noise_px,
         noise_seed=experiment.seed,
+        **experiment.faults("test" if at_test else "train"),
         **options,
     )
     if at_test and data.test_seen_by != "own":
@@ -77,9 +84,10 @@ def make_lifter(experiment: Experiment, skeleton: Skeleton, generator: torch.Gen
     network, window, joints = experiment.network, experiment.input.window, len(skeleton)
     if experiment.method == "scenes":
         options = dict(needs=experiment.input.needs, width=network.width, blocks=network.blocks, generator=generator)
+        if experiment.input.frames > 1:
+            return WindowLifter(skeleton.name, experiment.input.frames, mirrored=MIRRORED[network.mirrored], **options)
         on_rays = {"preset": None, "depths": True, "free": False}[network.output]
-        mirrored = {"preset": None, "on": True, "off": False}[network.mirrored]
-        return RayLifter(skeleton.name, on_rays=on_rays, mirrored=mirrored, **options)
+        return RayLifter(skeleton.name, on_rays=on_rays, mirrored=MIRRORED[network.mirrored], **options)
     shared = dict(
         width=network.width,
         dropout=experiment.dropout_probability,
@@ -135,8 +143,15 @@ def make_scenes(experiment: Experiment, people: MultiViewDataset) -> Scenes:
         balance=scene.balance,
         cameras=scene.scene_cameras,
         noise_px=experiment.data.noise_px,
+        missing=experiment.data.missing,
     )
-    return Scenes(people, mix)
+    frames, smooth, mixed = experiment.input.frames, experiment.input.smooth_2d, scene.scene_noise == "mixed"
+    if frames == 1 and not smooth and not mixed:
+        return Scenes(people, mix)
+    detector = None if mixed else Detector(**experiment.faults("train"))
+    if frames > 1:
+        return Stretches(people, mix, frames, detector)
+    return Stretches(people, mix, 2 * reach_of(smooth) + 1, detector, smooth)
 
 
 def run(
@@ -171,11 +186,14 @@ def run(
         lifter, curve = None, Curve()
         evaluation = evaluate_poses(_triangulated(experiment.teacher.triangulation, test), test)
     else:
-        how = dict(test=test, test_every=test_every)
+        smooth_2d, smooth_3d = experiment.input.smooth_2d, experiment.data.smooth_3d
+        seen = with_smooth_pixels(test, smooth_2d) if smooth_2d else test
+        how = dict(test=seen, test_every=test_every)
         lifter, curve = _trained(experiment, _source_model(experiment), train, device, models_dir, **how)
         if experiment.method == "adaptation":
             lifter, curve = _adapted(experiment, lifter, device, models_dir, **how)
-        evaluation = evaluate(lifter, test)
+        curve = Curve() if smooth_3d else curve  # it was measured without smoothing
+        evaluation = evaluate(lifter, seen, after=partial(smooth_poses, sigma=smooth_3d) if smooth_3d else None)
     where = code | machine(device) | {"seconds": round(time.perf_counter() - start, 1)}
     return make_record(experiment.flat(), curve, evaluation, train, test, where), lifter
 
@@ -208,7 +226,7 @@ def _trained(experiment, source, train, device, models_dir, **how):
         lifter = make_lifter(experiment, train.skeleton, draws).to(device)
         samples = make_samples(experiment, train).to(device)
         if experiment.method == "scenes":
-            lifter.standardise(samples.draw(STANDARD_SAMPLE, draws))
+            lifter.standardise(samples.draw(SAMPLE_OF_STRETCHES if isinstance(samples, Stretches) else STANDARD_SAMPLE, draws))
             lifter.bfloat16 = experiment.training.precision == "bfloat16"
         curve = fit(
             lifter,

@@ -1,4 +1,6 @@
-"""The book's figures: a pose, poses compared, a scene, views, reprojections, curves. `drawing` defines their look."""
+"""The book's figures: poses, drawn people, views, reprojections, curves, bars. `drawing` defines their look."""
+
+from collections.abc import Iterable
 
 import plotly.graph_objects as go
 import torch
@@ -6,10 +8,11 @@ from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA, GHOST, LINES
-from posekit.drawing import LOOK, UNNAMED, Layer, Panel, show
+from posekit.drawing import EYE, LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
 from posekit.renaming import renamed
 from posekit.samples import Views
+from posekit.scenes import Scene
 from posekit.skeleton import Skeleton
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -121,6 +124,46 @@ def scene_figure(
     return show([room, *images], alt, arrange="stack", frame_rate=frame_rate, **{"height": 480, **options})
 
 
+def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **options) -> go.Figure:
+    """Drawn people in the room with the cameras that see them, one panel per scene.
+
+    Args:
+        scenes: by the title of the panel.
+        skeleton: of all people.
+        alt: what a reader who cannot see the figure should know.
+        options: of `drawing.show`, such as `columns` or `height`.
+    """
+    box = _around(scenes.values())
+    panels = [
+        Panel(title, [Layer(_still(pose), skeleton) for pose in scene.poses_world], box=box, extra=[_frusta(scene.cameras)])
+        for title, scene in scenes.items()
+    ]
+    figure = show(panels, alt, **options)
+    figure.update_traces(line_width=4, marker_size=1.5, selector=dict(type="scatter3d", mode="lines+markers"))
+    for placement, nearer in (("wide", 0.8), ("narrow", 1.15)):
+        eye = {axis: nearer * value for axis, value in EYE.items()}
+        suffixes = ("" if index == 0 else index + 1 for index in range(len(panels)))
+        figure.layout.meta[placement].update({f"scene{suffix}.camera.eye": eye for suffix in suffixes})
+    return figure.update_scenes(camera_eye={axis: 0.8 * value for axis, value in EYE.items()})
+
+
+def _around(scenes: Iterable[Scene], margin: float = 0.8) -> tuple:
+    """A box on the floor around all people and cameras, which shows them larger than the whole room would."""
+    points = torch.cat([torch.cat([scene.poses_world[:, 0], scene.cameras.centers_world]) for scene in scenes])
+    low, high = (points.amin(0) - margin).tolist(), (points.amax(0) + margin).tolist()
+    return (low[0], high[0]), (low[1], high[1]), (0.0, max(2.2, high[2] - 0.4))
+
+
+def pictures_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **options) -> go.Figure:
+    """What the camera of each scene's first person sees, one image per scene; arguments as `rooms_figure`'s."""
+    panels = []
+    for title, scene in scenes.items():
+        size = scene.cameras.image_size_px[0]
+        seen = scene.cameras.screen_to_pixels(scene.screen())[:1]
+        panels.append(Panel(title, [Layer(seen, skeleton)], image_size=tuple(size.tolist())))
+    return show(panels, alt, **{"height": 240, **options})
+
+
 def _frusta(cameras: Cameras, depth: float = 0.7) -> go.Scatter3d:
     """Each camera as a pyramid from its centre to its image corners at a depth in metres, all in one trace."""
     corners = cameras.image_size_px.unsqueeze(-2) * torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1]]).to(cameras.image_size_px)
@@ -188,6 +231,29 @@ def curve_figure(curves: dict[str, tuple[list, list]], x_title: str, y_title: st
         yaxis=dict(title=y_title, **(_LOG if log_y else {}), **grid),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom"),  # above, where it hides no line
         showlegend=len(curves) > 1,
+        meta=dict(alt=alt),
+    )
+    return figure
+
+
+def bar_figure(bars: dict[str, dict[str, float]], x_title: str, alt: str) -> go.Figure:
+    """Horizontal bars with their values, from zero: for each series (named in the legend) a value by label.
+
+    Labels come from the top in the order of the first series.
+    """
+    figure = go.Figure()
+    for (name, values), color in zip(bars.items(), LINES):
+        bar = dict(orientation="h", marker=dict(color=color), texttemplate="%{x:.1f}", textposition="auto", hoverinfo="skip")
+        figure.add_trace(go.Bar(x=list(values.values()), y=list(values), name=name, **bar))
+    labels = {label for values in bars.values() for label in values}
+    grid = dict(gridcolor="rgba(138,138,138,0.3)", zeroline=False, linecolor=GHOST)
+    figure.update_layout(**LOOK | dict(margin=dict(l=8, r=10, t=30, b=50), dragmode=False))
+    figure.update_layout(
+        height=100 + (14 + 22 * len(bars)) * len(labels),
+        xaxis=dict(title=x_title, rangemode="tozero", fixedrange=True, **grid),
+        yaxis=dict(autorange="reversed", automargin=True, fixedrange=True, ticksuffix=" "),
+        legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom", traceorder="normal"),
+        showlegend=len(bars) > 1,
         meta=dict(alt=alt),
     )
     return figure

@@ -11,6 +11,7 @@ from posekit.lifter_files import load_module, save_module
 from posekit.random import seeded
 from posekit.ray_lifter import RayLifter
 from posekit.skeleton import check_joints, from_root_anchored
+from posekit.window_lifter import WindowLifter
 
 ROOTS = ("positive", "free")
 NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
@@ -339,4 +340,6 @@ def load_lifter(path: str | Path) -> nn.Module:
         FileNotFoundError: if there is no such file.
         ValueError: naming the file, if it holds no lifter, or settings or weights that no lifter has.
     """
-    return load_module(path, {kind.__name__: kind for kind in (FrameLifter, SequenceLifter, TemporalConvLifter, RayLifter)})
+    return load_module(
+        path, {kind.__name__: kind for kind in (FrameLifter, SequenceLifter, TemporalConvLifter, RayLifter, WindowLifter)}
+    )

@@ -13,7 +13,7 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.metrics import report_mpjpe
 from posekit.samples import LabelledPoses, Views
-from posekit.scenes import Scene
+from posekit.scenes import Drawn
 from posekit.skeleton import to_root_anchored
 
 
@@ -147,7 +147,7 @@ def supervised_loss(lifter, batch: LabelledPoses) -> Float[Tensor, ""]:
     return _mean_error(lifter(batch.screen), batch.poses_camera, lifted)
 
 
-def scene_loss(lifter, batch: Scene) -> Float[Tensor, ""]:
+def scene_loss(lifter, batch: Drawn) -> Float[Tensor, ""]:
     """`supervised_loss` for people put into a scene, whose poses are known as those they were made of: labels or not."""
     poses, lifted = lifter.lift_scene(batch)
     return _mean_error(poses, batch.poses_camera(), lifted)

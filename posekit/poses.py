@@ -33,17 +33,13 @@ def turn(poses: Float[Tensor, "*batch J 3"], angle: Float[Tensor, "*batch"]) -> 
     return torch.stack([cos * x - sin * y, sin * x + cos * y, z], dim=-1)
 
 
-def jitter(
-    bones: Float[Tensor, "*batch J 3"], spread: Float[Tensor, "*#batch J"], generator: torch.Generator | None
-) -> Float[Tensor, "*batch J 3"]:
-    """Turn every bone a little about a random axis; its length stays.
+def jitter(bones: Float[Tensor, "*batch J 3"], axis: Float[Tensor, "*#batch J 3"]) -> Float[Tensor, "*batch J 3"]:
+    """Turn every bone a little; its length stays.
 
     Args:
         bones: as `to_bones` gives them.
-        spread: standard deviation, radians, of the turn about each axis.
-        generator: random numbers; None for torch's global generator.
+        axis: of the turn of each bone, as long as its angle in radians.
     """
-    axis = spread.unsqueeze(-1) * torch.randn(bones.shape, generator=generator)
     moved = bones + torch.linalg.cross(axis, bones)
     length = bones.norm(dim=-1, keepdim=True)
     return moved * (length / moved.norm(dim=-1, keepdim=True).clamp(min=1e-9))

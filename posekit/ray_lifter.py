@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from posekit.cameras import NEAR_M, Cameras
 from posekit.inputs import KINDS, NEEDS_AT_TEST, Seen, see
 from posekit.random import seeded
-from posekit.scenes import Scene
+from posekit.scenes import Drawn, Scene
 from posekit.skeleton import HUMAN36M_17, HUMANEVA_15, check_joints, from_root_anchored
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (HUMANEVA_15, HUMAN36M_17)}
@@ -67,18 +67,25 @@ class RayLifter(nn.Module):
         self.settings = dict(skeleton=skeleton, needs=needs, width=width, blocks=blocks, on_rays=on_rays, mirrored=mirrored)
         self.skeleton, self.needs, self.on_rays, self.mirrored = SKELETONS[skeleton], needs, on_rays, mirrored
         self.bfloat16 = False  # whether hidden layers train in half the bits: faster on processors that have them
-        joints = len(self.skeleton)
         with seeded(generator):
-            self.inner = nn.Sequential(nn.Linear(3 * joints, width), nn.GELU())
+            self.inner = nn.Sequential(nn.Linear(self.inputs(), width), nn.GELU())
             self.blocks = nn.Sequential(*(PreNormBlock(width) for _ in range(blocks)))
-            self.outer = nn.Linear(width, 3 * joints)
+            self.outer = nn.Linear(width, self.outputs() * len(self.skeleton))
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
-        self.register_buffer("mean", torch.zeros(3 * joints))
-        self.register_buffer("std", torch.ones(3 * joints))
+        self.register_buffer("mean", torch.zeros(self.inputs()))
+        self.register_buffer("std", torch.ones(self.inputs()))
         self.register_buffer("distance", torch.tensor(4.0))
         self.register_buffer("assumed_focal", torch.tensor([2.0, 2.0]))
         self.register_buffer("assumed_center", torch.zeros(2))
+
+    def inputs(self) -> int:
+        """Length of the network's input."""
+        return 3 * len(self.skeleton)
+
+    def outputs(self) -> int:
+        """Numbers that the network says of each joint."""
+        return 3
 
     def forward(self, screen: Float[Tensor, "*batch J 2"], cameras: Cameras | None = None) -> Float[Tensor, "*batch J 3"]:
         """2D joints in screen coordinates -> absolute 3D joints, camera frame, metres.
@@ -91,19 +98,25 @@ class RayLifter(nn.Module):
         Raises:
             ValueError: for another number of joints, or if cameras are needed and not given.
         """
-        check_joints(screen, len(self.skeleton))
-        if cameras is None and self.needs != "screen":
-            raise ValueError(f"this lifter needs, besides the picture, the camera's {NEEDS_AT_TEST[self.needs]}: pass cameras=")
         return self._lift(self.see(screen, cameras))
 
     def see(self, screen: Float[Tensor, "*batch J 2"], cameras: Cameras | None = None) -> Seen:
         """What the network sees of a picture."""
+        return self.turned(self.rays(screen, cameras), cameras)
+
+    def turned(self, rays: Float[Tensor, "*batch J 3"], cameras: Cameras | None) -> Seen:
+        """`inputs.see` with as much of the cameras as this lifter needs."""
+        return see(self.needs, rays, self.skeleton, cameras.expand(*rays.shape[:-2]) if self.needs == "level" else None)
+
+    def rays(self, screen: Float[Tensor, "*batch J 2"], cameras: Cameras | None = None) -> Float[Tensor, "*batch J 3"]:
+        """Pixels as points at depth 1, through the camera that is known or, for the "screen", assumed."""
+        check_joints(screen, len(self.skeleton))
         if self.needs == "screen":
             bent = (screen - self.assumed_center) / self.assumed_focal
-            rays = torch.cat([bent, torch.ones_like(bent[..., :1])], dim=-1)
-            return see("screen", rays, self.skeleton)
-        rays = cameras.pixels_to_rays(cameras.screen_to_pixels(screen))
-        return see(self.needs, rays, self.skeleton, cameras.expand(*rays.shape[:-2]))
+            return torch.cat([bent, torch.ones_like(bent[..., :1])], dim=-1)
+        if cameras is None:
+            raise ValueError(f"this lifter needs, besides the picture, the camera's {NEEDS_AT_TEST[self.needs]}: pass cameras=")
+        return cameras.pixels_to_rays(cameras.screen_to_pixels(screen))
 
     def see_scene(self, scene: Scene) -> Seen:
         """What the network would see of drawn people; exact 2D without the detour of bending and unbending rays."""
@@ -112,15 +125,15 @@ class RayLifter(nn.Module):
         poses = scene.poses_camera()
         depth = poses[..., 2:]
         rays = (poses / depth).where(depth > NEAR_M, torch.nan)  # nothing is seen of what is behind the camera
-        return see(self.needs, rays, self.skeleton, scene.cameras)
+        return self.turned(rays, scene.cameras)
 
-    def lift_scene(self, scene: Scene) -> tuple[Float[Tensor, "N J 3"], Bool[Tensor, "N 1"]]:
+    def lift_scene(self, scene: Drawn) -> tuple[Float[Tensor, "N J 3"], Bool[Tensor, "N 1"]]:
         """Lift drawn people; poses in the camera frame, and who of them was seen at all."""
         seen = self.see_scene(scene)
         return self._lift(seen), ~seen.missing.all(-1, keepdim=True)
 
     @torch.no_grad()
-    def standardise(self, scene: Scene) -> None:
+    def standardise(self, scene: Drawn) -> None:
         """Set the constants of input and output from a large sample of scenes: mean, spread, distance, focal length."""
         cameras = scene.cameras
         width = cameras.image_size_px[..., :1]
@@ -134,28 +147,34 @@ class RayLifter(nn.Module):
         self.mean[-joints:], self.std[-joints:] = 0, 1  # `missing`: as it is
         self.distance.copy_(scene.poses_camera()[:, 0].norm(dim=-1).nanmedian())
 
-    def _lift(self, seen: Seen) -> Tensor:
+    def _lift(self, seen) -> Tensor:
         outputs = self._network(seen)
         if self.mirrored and not self.training:
             mirrored = self._network(seen.mirrored(self.needs, self.skeleton))
-            outputs = (outputs + mirrored[..., list(self.skeleton.partners), :] * outputs.new_tensor([1.0, -1.0, 1.0])) / 2
+            sideways = outputs.new_ones(self.outputs())
+            sideways[1] = -1
+            outputs = (outputs + mirrored[..., list(self.skeleton.partners), :] * sideways) / 2
         poses = seen.to_camera(self._placed(outputs, seen))
         return poses.where(~seen.missing.all(-1)[..., None, None], torch.nan)
 
-    def _network(self, seen: Seen) -> Tensor:
-        """For every joint its depth, and a step aside in x and y."""
+    def _network(self, seen) -> Tensor:
+        """For every joint its depth, a step aside in x and y, and what else is said of it."""
         features = ((seen.features(self.skeleton) - self.mean) / self.std).nan_to_num()  # NaN without any joint
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bfloat16 and self.training):
             hidden = self.blocks(self.inner(features))
-        return self.outer(hidden.float()).unflatten(-1, (-1, 3))
+        return self.outer(hidden.float()).unflatten(-1, (-1, self.outputs()))
 
-    def _placed(self, outputs: Tensor, seen: Seen) -> Tensor:
+    def _placed(self, outputs: Tensor, seen) -> Tensor:
         """The joints in the frame of `seen`: root-anchored depths along the rays, and the steps aside where allowed."""
-        depth, aside = (DEPTH_SPREAD * outputs).split([1, 2], dim=-1)
+        depth, aside = (DEPTH_SPREAD * outputs[..., :3]).split([1, 2], dim=-1)
         root = self.distance * depth[..., :1, :].exp()
         depth = torch.cat([root, root + depth[..., 1:, :]], dim=-2)
         if self.on_rays:
             aside = aside * seen.missing.unsqueeze(-1)
         else:
             aside = from_root_anchored(aside)
-        return depth * seen.rays + torch.nn.functional.pad(aside, (0, 1))
+        return depth * self.rays_from(outputs, seen) + torch.nn.functional.pad(aside, (0, 1))
+
+    def rays_from(self, outputs: Tensor, seen) -> Float[Tensor, "*batch J 3"]:
+        """The rays on which the joints are put: those seen."""
+        return seen.rays

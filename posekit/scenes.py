@@ -13,19 +13,30 @@ monocular 3D human pose estimation with evolutionary training data", CVPR 2020 (
 import copy
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from posekit.cameras import Cameras
+from posekit.detector import Detector
 from posekit.poses import from_bones, hip_heading, jitter, lowest_ankle, to_bones, trunk_frame, turn
 from posekit.sequences import MultiViewDataset
 from posekit.skeleton import Skeleton
 from posekit.virtual_cameras import draw_cameras, shifted
 
 CAMERA_CHOICES = ("real", "moved", "drawn")
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """People drawn at random, each with a camera: a `Scene` of single frames, or a `stretches.Stretch` of many."""
+
+    cameras: Cameras
+
+    def poses_camera(self) -> Float[Tensor, "N J 3"]:
+        """The poses that are to be found, camera frame."""
 
 
 class Scene(NamedTuple):
@@ -74,7 +85,7 @@ class Mix:
         faded: ...and to which share of themselves.
         cameras: "real": the training cameras; "moved": shifted at random by `shift`; "drawn": see `draw_cameras`.
         shift: standard deviation in metres along each axis.
-        noise_px, missing: what an imperfect detector adds; as in `MultiViewDataset.with_detector_noise`.
+        noise_px, missing: the faults of an imperfect detector; see `detector.Detector`.
     """
 
     place: bool = True
@@ -163,7 +174,7 @@ class Scenes:
         moved.device = device
         return moved
 
-    def batch(self, index: Int[Tensor, " N"], progress: float) -> Scene:
+    def batch(self, index: Int[Tensor, " N"], progress: float) -> Drawn:
         """What a training step sees: as many scenes as the index has entries, drawn by torch's global generator."""
         return self.draw(len(index), None, progress)
 
@@ -175,22 +186,25 @@ class Scenes:
             generator: the same state gives the same bits; None for torch's global one.
             progress: share of the training run that is done; see `Mix.fade`.
         """
-        mix, random = self.mix.at(progress), _Random(count, generator)
+        mix, random = self.mix.at(progress), Draws(count, generator)
         frames = self.weights.multinomial(count, replacement=True, generator=generator)
         poses = self._recombined(frames, mix, random)
         if mix.mirror:
             mirrored = random.happens(mix.mirror)
             poses = torch.where(mirrored[:, None, None], self.skeleton.mirror(poses), poses)
         if mix.place:
-            poses = turn(poses, 2 * math.pi * random.uniform())
-            low, high = self.roots[:, :2].amin(0), self.roots[:, :2].amax(0)
-            place = low + (high - low) * random.uniform(2)
+            poses, place = turn(poses, 2 * math.pi * random.uniform()), self._anywhere(random)
         else:
             poses, place = turn(poses, self.heading[frames]), self.roots[frames, :2]
         lift = self.lowest[frames] - lowest_ankle(poses, self.skeleton)
         height = torch.where(lift.isfinite(), lift, self.roots[frames, 2])
         poses = poses + torch.cat([place, height[:, None]], dim=-1).unsqueeze(1)
         return Scene(poses, self._cameras(frames, poses, mix, random), self._errors(mix, random)).to(self.device)
+
+    def _anywhere(self, random) -> Tensor:
+        """Places on the floor, over the box of the training poses' roots."""
+        low, high = self.roots[:, :2].amin(0), self.roots[:, :2].amax(0)
+        return low + (high - low) * random.uniform(2)
 
     def _recombined(self, frames, mix, random) -> Tensor:
         """Poses with the root at the origin, hips facing one way."""
@@ -207,7 +221,7 @@ class Scenes:
         if mix.jitter:
             spread = torch.where(self.parts.arm, mix.arm_jitter, mix.body_jitter)
             strength = random.happens(mix.jitter) * 2 * random.uniform()
-            bones = jitter(bones, strength[:, None] * spread, random.generator)
+            bones = jitter(bones, (strength[:, None] * spread).unsqueeze(-1) * random.normal(len(spread), 3))
         if mix.body_scale:
             bones = bones * random.factors(mix.body_scale, 1, 1)
         if mix.bone_scale:
@@ -234,28 +248,35 @@ class Scenes:
         return cameras
 
     def _errors(self, mix, random) -> Tensor | None:
-        if not mix.noise_px and not mix.missing:
+        detector = Detector(noise_px=mix.noise_px, missing=mix.missing)
+        if not detector:
             return None
-        joints = len(self.skeleton)
-        relative = 0.5 + random.uniform(joints, 1)
-        errors = mix.noise_px * relative * torch.randn(random.count, joints, 2, generator=random.generator)
-        return errors.where(random.uniform(joints, 1) >= mix.missing, torch.nan)
+        each_alone = torch.zeros(random.count, dtype=torch.long)
+        drawn = detector.draw(each_alone, (len(self.skeleton),), random.generator)
+        return drawn.noise_px.where(drawn.found.unsqueeze(-1), torch.nan)
 
 
-class _Random(NamedTuple):
-    """Draws for every person of a batch."""
+class Draws(NamedTuple):
+    """Random numbers for every person of a batch; each is held for so many entries, those of a stretch of frames."""
 
     count: int
     generator: torch.Generator | None
+    held: int = 1
 
     def uniform(self, *shape: int) -> Tensor:
-        return torch.rand(self.count, *shape, generator=self.generator)
+        return self._for_all(torch.rand(self.count, *shape, generator=self.generator))
+
+    def normal(self, *shape: int) -> Tensor:
+        return self._for_all(torch.randn(self.count, *shape, generator=self.generator))
 
     def factors(self, spread: float, *shape: int) -> Tensor:
-        return torch.exp(spread * torch.randn(self.count, *shape, generator=self.generator))
+        return torch.exp(spread * self.normal(*shape))
 
     def happens(self, probability: float) -> Tensor:
         return self.uniform() < probability
+
+    def _for_all(self, numbers: Tensor) -> Tensor:
+        return numbers if self.held == 1 else numbers.repeat_interleave(self.held, 0)
 
 
 class _Parts(NamedTuple):

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from posekit.cameras import Cameras
+from posekit.detector import Detector
 from posekit.preview import views_svg
 from posekit.renaming import renamed
 from posekit.samples import LabelledPoses, Views, counted
@@ -100,6 +101,12 @@ class MultiViewDataset:
         """Index of each frame's clip."""
         lengths = torch.tensor([len(clip) for clip in self.clips])
         return torch.repeat_interleave(torch.arange(len(self.clips)), lengths)
+
+    @cached_property
+    def age(self) -> Int[Tensor, " F"]:
+        """Frames since the beginning of each one's clip."""
+        starts, _ = self._clip_borders(self.clip_of_frame)
+        return torch.arange(len(self)) - starts.squeeze(-1)
 
     @cached_property
     def frame_cameras(self) -> Cameras:
@@ -265,25 +272,30 @@ class MultiViewDataset:
         )
 
     @renamed(source="generator")
-    def with_detector_noise(self, noise_px: float, missing: float, generator: torch.Generator) -> "MultiViewDataset":
+    def with_detector_noise(
+        self, noise_px: float, missing: float, generator: torch.Generator, **faults: float
+    ) -> "MultiViewDataset":
         """The same poses as an imperfect detector would see them; the 3D labels stay as they are.
 
         Args:
-            noise_px: typical standard deviation of a 2D joint, pixels. Each joint's own lies between 0.5 and 1.5 times
-                this value, and its confidence falls from 1 to 1/3 as it grows.
-            missing: probability that a joint is not found: NaN, confidence 0.
+            noise_px, missing: as in `detector.Detector`. The confidence of a joint falls from 1 to 1/3 as its noise grows;
+                one that is not found is NaN and has confidence 0.
             generator: of all that is drawn.
+            faults: the others of `detector.Detector`: `noise_correlation`, `missing_run` and `swapped`. None of them
+                runs on from one clip into the next.
 
         Raises:
-            ValueError: for a negative noise, or a probability outside [0, 1].
+            ValueError: for a negative amount, or a share outside [0, 1].
         """
-        if noise_px < 0 or not 0 <= missing <= 1:
-            raise ValueError(f"noise_px must not be negative and missing must be in [0, 1], got {noise_px} and {missing}")
-        relative = 0.5 + torch.rand(self.confidence.shape, generator=generator)
-        pixels = self.pixels + noise_px * relative.unsqueeze(-1) * torch.randn(self.pixels.shape, generator=generator)
-        confidence = self.confidence * (0.5 / relative if noise_px else 1.0)
-        found = torch.rand(self.confidence.shape, generator=generator) >= missing
-        return replace(self, pixels=pixels.where(found.unsqueeze(-1), torch.nan), confidence=confidence * found)
+        detector = Detector(noise_px=noise_px, missing=missing, **faults)
+        drawn = detector.draw(self.age, tuple(self.confidence.shape[1:]), generator)
+        pixels = (self.pixels + drawn.noise_px).where(drawn.found.unsqueeze(-1), torch.nan)
+        confidence = self.confidence * drawn.confidence(noise_px) * drawn.found
+        if drawn.swapped is not None:
+            partners, swapped = list(self.skeleton.partners), drawn.swapped.unsqueeze(-1)
+            pixels = pixels[..., partners, :].where(swapped.unsqueeze(-1), pixels)
+            confidence = confidence[..., partners].where(swapped, confidence)
+        return replace(self, pixels=pixels, confidence=confidence)
 
 
 def _consecutive(clips: list[Clip]) -> tuple[Clip, ...]:

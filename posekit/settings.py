@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass, fields
 from itertools import groupby
 from typing import Any, Literal
 
+from posekit.detector import FAULTS, named_faults
 from posekit.losses import TERMS
 from posekit.parameters import (
     LABEL_FREE_METHODS,
@@ -58,6 +59,20 @@ class Data(Group):
     )
     stride: int = parameter(1, "take every stride-th frame")
     noise_px: float = parameter(0.0, "standard deviation of added 2D noise, training and test", can_be_0=True)
+    noise_correlation: float = parameter(0.0, "frames over which it is correlated; see `detector.Detector`", can_be_0=True)
+    missing: float = parameter(0.0, "share of 2D joints that are not found", can_be_0=True, most=1)
+    missing_run: float = parameter(0.0, "mean frames of a run of these, or of swapped sides", can_be_0=True)
+    swapped: float = parameter(0.0, "share of frames in which a view's left and right are exchanged", can_be_0=True, most=1)
+    test_noise: str = parameter(
+        "same", 'of the test, if not as in training: "exact", or like "noise_px=5+missing=0.1"', at_test=True
+    )
+    smooth_3d: float = parameter(
+        0.0,
+        "frames over which the test's lifted poses are smoothed; 0 for none",
+        LEARNT_METHODS,
+        can_be_0=True,
+        at_test=True,
+    )
     measured_on: Literal["test", "validation"] = parameter(
         "test", "the test set, or a quarter held out of the training clips, to choose settings on"
     )
@@ -69,6 +84,10 @@ class Input(Group):
 
     needs: Literal["screen", "rays", "level"] = parameter(
         "level", "of the camera: nothing, intrinsics, or tilt and height as well", ("scenes",)
+    )
+    frames: int = parameter(1, "of a window that a lifter of scenes sees", ("scenes",), most=1001)
+    smooth_2d: float = parameter(
+        0.0, "frames over which the 2D is smoothed for a lifter of scenes that sees one; 0 for none", ("scenes",), can_be_0=True
     )
     window: int = parameter(
         27, "frames a sequence lifter sees; 0 for whole clips", SEQUENCE_METHODS, can_be_0=True, most=10_001
@@ -111,6 +130,9 @@ class Scene(Group):
     heads: float = parameter(0.0, "share of heads below the thorax, as HumanEva-I's S3 has", ("scenes",), can_be_0=True, most=1)
     balance: float = parameter(0.7, "how evenly people and actions are drawn, 0 to 1", ("scenes",), can_be_0=True, most=1)
     scene_cameras: Literal["real", "moved", "drawn"] = parameter("real", "who sees the scenes", ("scenes",))
+    scene_noise: Literal["same", "mixed"] = parameter(
+        "same", "their 2D's: as that of the data, or of many detectors about noise_px", ("scenes",)
+    )
 
 
 @dataclass(frozen=True)
@@ -259,6 +281,12 @@ class Experiment(Group):
         value = self.flat()[name]
         return PRESETS[self.parametrisation][name] if value == PARAMETERS[name].default else value
 
+    def faults(self, split: str) -> dict[str, float]:
+        """What is wrong with the 2D of a split, "train" or "test", as `datasets.load_dataset` takes it."""
+        if split == "test" and self.data.test_noise != "same":
+            return named_faults(self.data.test_noise)
+        return {name: getattr(self.data, name) for name in FAULTS}
+
     @property
     def target_poses(self) -> str:
         """Whose poses a supervised lifter or one of scenes learns from: "labels" or "triangulation"."""
@@ -323,6 +351,12 @@ def _check_together(experiment: Experiment) -> None:
         check_joined(name, getattr(experiment.data, name))
     if experiment.sees_windows and window % 2 == 0:
         raise ValueError(f"window must be an odd number of frames, so that it has a middle; got {window}")
+    experiment.faults("test")
+    frames = experiment.input.frames
+    if frames % 2 == 0:
+        raise ValueError(f"frames must be an odd number, so that a window has a middle; got {frames}")
+    if frames > 1 and (experiment.input.smooth_2d or network.output != "preset"):
+        raise ValueError(f"smooth_2d and output count only for lifters that see one frame; got them with frames={frames}")
     if experiment.method == "sequence" and network.width % 4:
         raise ValueError(f"width must be a multiple of 4 for the transformer's 4 heads; got {network.width}")
 

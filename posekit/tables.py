@@ -90,8 +90,9 @@ class Table:
             report's number), `passes` (epochs of training, or of adaptation), `seconds` (of a run, in the mean), `seeds`
             (how many), `change` (seed by seed, against `base`) and `records` (links).
         base: the row that `change` compares with.
-        across: a parameter, to the heading of one value of it, such as `{noise_px: "{:g} px"}`. Rows of one title then
-            share a line, with a column for each value. `{column: "{}"}`: the rows say themselves where they stand.
+        across: a parameter, to the heading of one value of it, such as `{noise_px: "{:g} px"}`, or to its values, each
+            with its heading. Rows of one title then share a line, with a column for each value. `{column: "{}"}`:
+            the rows say themselves where they stand.
         metric: what `across` and `change` show.
         digits: decimals of a metric.
         best: whether a last line names the best row of each column (with `across`).
@@ -103,7 +104,7 @@ class Table:
     caption: str = ""
     columns: Mapping[str, str] | None = None
     base: str = ""
-    across: Mapping[str, str] | None = None
+    across: Mapping[str, str | Mapping[Any, str]] | None = None
     metric: str = "report_mpjpe"
     digits: int = 2
     best: bool = False
@@ -180,7 +181,11 @@ class Table:
         if self.best:
             means = {place: mean_and_spread(runs.get(row.key, []), self.metric)[0] for place, row in cells.items()}
             lines.append(["**best**", *(_best(means, value) for value in values)])
-        return [heading.format(value) for value in values], lines
+        return [_heading(heading, value) for value in values], lines
+
+
+def _heading(heading: str | Mapping[Any, str], value: Any) -> str:
+    return heading.format(value) if isinstance(heading, str) else heading.get(value, str(value))
 
 
 def _best(means: dict[tuple[str, Any], float], value) -> str:

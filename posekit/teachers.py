@@ -10,19 +10,15 @@ import math
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from posekit.poses import lowest_ankle
 from posekit.sequences import MultiViewDataset
+from posekit.smoothing import smooth_over_time
 from posekit.triangulation import refine, triangulate
 from posekit.virtual_cameras import shifted
 
 FLOOR_QUANTILE = 0.02
 """The share of frames whose lowest ankle may be below the height that stands for the floor: marker faults, not steps."""
-
-MIN_FRAMES = 5
-"""A quadratic has three coefficients; with fewer frames than this around it a joint is left missing."""
 
 
 def triangulated(dataset: MultiViewDataset, smooth: float = 0.0) -> MultiViewDataset:
@@ -88,43 +84,3 @@ def levelled(dataset: MultiViewDataset) -> MultiViewDataset:
         cameras=shifted(dataset.cameras, offset.unsqueeze(1)),
         poses_world=dataset.poses_world + offset[dataset.clip_of_frame].unsqueeze(1),
     )
-
-
-def smooth_over_time(
-    poses: Float[Tensor, "F J 3"],
-    weights: Float[Tensor, "F J"],
-    dataset: MultiViewDataset,
-    sigma: float,
-) -> Float[Tensor, "F J 3"]:
-    """Fit a quadratic in time around every frame, within its clip, and take its value there.
-
-    Args:
-        poses: one for each frame of the dataset; NaN joints have no say, and are bridged where neighbours allow it.
-        weights: trust in each joint.
-        dataset: for the clips; nothing else of it is read.
-        sigma: standard deviation, in frames, of the Gaussian that weights the neighbours; cut at three of them.
-
-    Raises:
-        ValueError: for a sigma that is not positive.
-
-    Source: W. Cleveland, "Robust locally weighted regression and smoothing scatterplots", 1979, without the robustness.
-    """
-    if not sigma > 0:
-        raise ValueError(f"sigma must be a positive number of frames, got {sigma}")
-    reach = math.ceil(3 * sigma)
-    frames = dataset.surrounding_frames(2 * reach + 1)  # (F, T)
-    time = torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma
-    powers = torch.stack([torch.ones_like(time), time, time**2], dim=-1)  # (T, 3)
-
-    present = poses.isfinite().all(-1)
-    trust = (weights.double() * present)[frames] * (frames >= 0).unsqueeze(-1)  # (F, T, J)
-    kernel = trust * torch.exp(-(time**2) / 2).unsqueeze(-1)
-    values = poses.double().where(present.unsqueeze(-1), 0.0)[frames]  # (F, T, J, 3)
-    normal = torch.einsum("ftj,ta,tb->fjab", kernel, powers, powers)
-    right = torch.einsum("ftj,ta,ftjx->fjax", kernel, powers, values)
-
-    enough = (trust > 0).sum(1) >= MIN_FRAMES
-    eye = torch.eye(3, dtype=torch.float64)
-    fitted = torch.linalg.solve(normal.where(enough[..., None, None], eye), right)[..., 0, :]
-    kept = poses.double() if poses.is_floating_point() else poses
-    return fitted.where(enough.unsqueeze(-1), kept).to(poses.dtype)

@@ -64,6 +64,8 @@ def test_the_same_experiment_gives_the_same_numbers(record):
         dict(method="scenes", needs="rays", teacher="labels", place="recorded", mirror=0, arms=0, upper=0, jitter=0),
         dict(method="scenes", optimizer="adamw", average=0.9, precision="bfloat16", output="free", mirrored="off"),
         dict(measured_on="validation"),
+        dict(method="scenes", frames=9, needs="rays", scene_noise="mixed", noise_px=3.0, test_noise="noise_px=3+swapped=0.1"),
+        dict(method="scenes", smooth_2d=2.0, smooth_3d=2.0, noise_px=3.0, missing=0.1, missing_run=5.0),
         dict(method="scenes", floors="levelled", test_seen_by="half_focal"),
     ],
     ids=str,
@@ -208,3 +210,19 @@ def test_two_adaptations_side_by_side_share_one_source_model(tmp_path):
             thread.join()
     assert together == alone
     assert len(visible(tmp_path)) == 1
+
+
+def test_other_noise_at_test_needs_no_other_training(tmp_path):
+    windows = TINY.but(method="scenes", frames=9, noise_px=3.0, stride=10, epochs=1)
+    first, _ = run(windows, models_dir=tmp_path)
+    (kept,) = visible(tmp_path)
+    before = kept.stat().st_mtime_ns
+    exact, smooth = (
+        run(windows.but(**change), models_dir=tmp_path)[0] for change in (dict(test_noise="exact"), dict(smooth_3d=2.0))
+    )
+    assert visible(tmp_path) == [kept]
+    assert kept.stat().st_mtime_ns == before
+    assert exact.data["sha256"]["train"] == smooth.data["sha256"]["train"] == first.data["sha256"]["train"]
+    assert exact.data["sha256"]["test"] != first.data["sha256"]["test"] == smooth.data["sha256"]["test"]
+    assert len({record.metrics_mm["report_mpjpe"] for record in (first, exact, smooth)}) == 3
+    assert exact.curve["epoch"] == smooth.curve["epoch"] == []

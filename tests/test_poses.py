@@ -31,7 +31,7 @@ def test_bones_are_the_pose_again(skeleton, source):
 
 def test_jittered_bones_keep_their_length(source):
     bones = torch.randn(50, 15, 3, generator=source)
-    moved = jitter(bones, torch.full((50, 15), 0.1), source)
+    moved = jitter(bones, 0.1 * torch.randn(50, 15, 3, generator=source))
     torch.testing.assert_close(moved.norm(dim=-1), bones.norm(dim=-1))
     angle = torch.acos(torch.cosine_similarity(moved, bones, dim=-1).clamp(-1, 1))
     assert 0.08 < angle.mean() < 0.16  # two axes across the bone, 0.1 each: a Rayleigh mean of 0.125

@@ -12,6 +12,7 @@ from posebook import code_digest
 from posekit.parameters import SEQUENCE_METHODS
 from posekit.records import load_record, recorded, report_table
 from posekit.settings import PARAMETERS
+from posekit.smoothing import reach_of
 from posekit.tables import listed
 
 ROOT = Path(__file__).parent.parent
@@ -98,7 +99,8 @@ def needed(experiment, views):
     if experiment.method in ("adaptation", "triangulation"):
         names = experiment.data.test_cameras
         return f"{views if names == 'all' else len(names.split('+'))} views, full calibration"
-    window = experiment.input.window if experiment.method in SEQUENCE_METHODS else 1
+    window = experiment.input.window if experiment.method in SEQUENCE_METHODS else experiment.input.frames
+    window += sum(2 * reach_of(sigma) for sigma in (experiment.input.smooth_2d, experiment.data.smooth_3d))
     seen = {0: "1 view, whole clip", 1: "1 view, 1 frame"}.get(window, f"1 view, {window} frames")
     return f"{seen}, {KNOWN[experiment.input.needs]}" if experiment.method == "scenes" else seen
 

@@ -75,7 +75,7 @@ def test_detector_noise(dataset):
     assert torch.equal(noisy.poses_world, dataset.poses_world)
     again = dataset.with_detector_noise(4.0, 0.1, generator(0))
     torch.testing.assert_close(again.pixels, noisy.pixels, equal_nan=True, rtol=0, atol=0)
-    with pytest.raises(ValueError, match="got -1.0 and 0.0"):
+    with pytest.raises(ValueError, match="noise_px must not be negative, got -1.0"):
         dataset.with_detector_noise(-1.0, 0.0, generator(0))
 
 
@@ -179,3 +179,27 @@ def test_a_bone_with_a_missing_joint_is_not_drawn(dataset):
 def test_a_stride_that_leaves_no_clip_is_refused(dataset, stride):
     with pytest.raises(ValueError, match="stride must be from 1 to the longest clip's"):
         dataset.every(stride)
+
+
+def test_swapped_sides_twice_are_the_same(dataset):
+    everywhere = dataset.with_detector_noise(0.0, 0.0, generator(0), swapped=1.0)
+    assert not torch.equal(everywhere.pixels, dataset.pixels)
+    again = everywhere.with_detector_noise(0.0, 0.0, generator(1), swapped=1.0)
+    assert torch.equal(again.pixels, dataset.pixels)
+    head = dataset.skeleton.index("head")
+    assert torch.equal(everywhere.pixels[:, :, head], dataset.pixels[:, :, head])
+    some = dataset.with_detector_noise(0.0, 0.0, generator(0), swapped=0.3, missing_run=10.0)
+    swapped = (some.pixels != dataset.pixels).any(-1).any(-1)
+    assert swapped.float().mean() == pytest.approx(0.3, abs=0.1)
+    assert torch.equal(some.pixels[swapped], everywhere.pixels[swapped])
+    assert (swapped[1:] != swapped[:-1]).float().mean() < 0.1  # in runs
+
+
+def test_detector_noise_over_time_keeps_the_labels_and_the_confidence(dataset):
+    plain, slow = (dataset.with_detector_noise(4.0, 0.0, generator(0), noise_correlation=c) for c in (0.0, 10.0))
+    assert torch.equal(plain.confidence, slow.confidence)
+    assert torch.equal(slow.poses_world, dataset.poses_world)
+    starts = [clip.start for clip in dataset.clips]
+    assert torch.equal(plain.pixels[starts], slow.pixels[starts])
+    jumps = [(noisy.pixels - dataset.pixels).diff(dim=0).std() for noisy in (plain, slow)]
+    assert jumps[1] < 0.8 * jumps[0]

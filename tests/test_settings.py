@@ -65,6 +65,12 @@ REFUSED = [
     (dict(method="scenes", norm="layer"), "norm does not count for method 'scenes'"),
     (dict(method="scenes", mirror=1.5), "mirror must be .* at most 1"),
     (dict(method="supervised", clamp="on"), "clamp does not count for method 'supervised'"),
+    (dict(test_noise="loud"), "noise must be .exact. or like"),
+    (dict(test_noise="noise_px=5+noise_px=6"), "noise must be .exact. or like"),
+    (dict(method="scenes", frames=8), "frames must be an odd number"),
+    (dict(method="scenes", frames=9, smooth_2d=1.0), "smooth_2d and output count only for lifters that see one frame"),
+    (dict(method="triangulation", smooth_3d=2.0), "smooth_3d does not count for method 'triangulation'"),
+    (dict(missing=1.5), "missing must be .* at most 1"),
     (dict(method="temporal_convolution", blocks=3), "blocks does not count for method 'temporal_convolution'"),
 ]
 

@@ -147,6 +147,13 @@ def test_a_table_across_a_parameter_has_a_column_for_each_value(write, invent, t
     assert curves == {"lifter": ([0, 5], [20, 30]), "geometry": ([0], [0.5]), "shown again": ([0], [30])}
 
 
+def test_each_value_across_can_have_a_heading_of_its_own(write):
+    own = LIST.replace('noise_px: "{:g} px"', "noise_px: {0: none, 5: much}")
+    header = cells(read_list(write(own)).tables["noise"].markdown({}))[0]
+    assert header[1:] == ["none", "much"]
+    assert cells(read_list(write()).tables["noise"].markdown({}))[0][1:] == ["0 px", "5 px"]
+
+
 def test_rows_may_say_themselves_in_which_column_they_stand(write, invent, tmp_path):
     text = LIST.replace('across: {noise_px: "{:g} px"}', 'across: {column: "{}"}')
     text = text.replace("title: lifter, seeds", "title: seen, column: ours, seeds").replace(

@@ -6,7 +6,8 @@ import torch
 from posekit.datasets import load_dataset
 from posekit.metrics import report_mpjpe
 from posekit.random import generator
-from posekit.teachers import floor_heights, levelled, smooth_over_time, triangulated
+from posekit.smoothing import smooth_over_time
+from posekit.teachers import floor_heights, levelled, triangulated
 from posekit.virtual_cameras import shifted
 
 

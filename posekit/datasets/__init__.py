@@ -33,6 +33,9 @@ def load_dataset(
     stride: int = 1,
     noise_px: float = 0.0,
     missing: float = 0.0,
+    noise_correlation: float = 0.0,
+    missing_run: float = 0.0,
+    swapped: float = 0.0,
     noise_seed: int = 0,
     **options,
 ) -> MultiViewDataset:
@@ -43,7 +46,8 @@ def load_dataset(
         split: "train" or "test".
         data_root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
         stride: take every stride-th frame of every clip; the frame rate falls accordingly.
-        noise_px, missing: what an imperfect detector adds; see `MultiViewDataset.with_detector_noise`.
+        noise_px, missing, noise_correlation, missing_run, swapped: the faults of an imperfect detector; see
+            `detector.Detector`.
         noise_seed: of that noise; it differs between the splits.
         options: of the dataset's own function, such as `lens`, `subjects` and `actions`.
 
@@ -58,6 +62,7 @@ def load_dataset(
     """
     choose("dataset", [name], tuple(DATASETS))
     dataset = DATASETS[name](split, data_root, **options).every(stride)
-    if noise_px or missing:
-        return dataset.with_detector_noise(noise_px, missing, generator(2 * noise_seed + (split == "test")))
-    return dataset
+    if not (noise_px or missing or swapped):
+        return dataset
+    faults = dict(noise_correlation=noise_correlation, missing_run=missing_run, swapped=swapped)
+    return dataset.with_detector_noise(noise_px, missing, generator(2 * noise_seed + (split == "test")), **faults)
