@@ -57,7 +57,7 @@ def _view(path: Path, skeleton: Skeleton, individual: str | None) -> tuple[Tenso
         wanted = [[columns[part, coord] for coord in ("x", "y", "likelihood")] for part in parts]
         numbers = np.array([[float(cell or "nan") for cell in row] for row in (row[1:] for row in rows[len(headers) :] if row)])
         found = torch.from_numpy(numbers[:, np.array(wanted) - 1]).float()  # (F, parts, 3)
-        confidence = found[..., 2].nan_to_num()
+        confidence = found[..., 2].nan_to_num() * found[..., :2].isfinite().all(-1)
         pixels = found[..., :2].where(confidence.unsqueeze(-1) > 0, torch.nan)
         return map_joints(pixels, names, skeleton.joints), map_confidence(confidence, names, skeleton.joints)
     except (IndexError, KeyError, ValueError) as error:

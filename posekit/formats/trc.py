@@ -34,7 +34,6 @@ def write_trc(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tup
         f"{frame_rate:g}\t{frame_rate:g}\t{frames}\t{len(joints)}\tm\t{frame_rate:g}\t1\t{frames}",
         "Frame#\tTime\t" + "\t\t\t".join(joints) + "\t\t",
         "\t\t" + axes,
-        "",
     ]
     rows = poses_world.double()[..., [1, 2, 0]].flatten(1).tolist()
     lines = [
