@@ -1,6 +1,6 @@
 """Files of other programs: calibrations and 2D joints in, trajectories and calibrations out. One module per format.
 
-From a folder of Pose2Sim's to triangulated poses in a file:
+From a folder of Pose2Sim's to triangulated poses in a file::
 
     calibration = read_calibration("calibration/Calib.qca.txt")
     detections = read_detections("pose", "openpose", BODY_25B, calibration=calibration)

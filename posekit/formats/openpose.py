@@ -1,4 +1,4 @@
-"""OpenPose's JSON: a folder per view, a file per frame, with all people in it; also what many programs convert to.
+"""OpenPose's JSON: a folder per view, a file per frame, with all people in it; also what many programs convert to::
 
     pose/cam1_json/cam1_000000000000_keypoints.json
     {"people": [{"pose_keypoints_2d": [x, y, confidence, x, y, confidence, ...], ...}, ...]}

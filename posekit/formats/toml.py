@@ -1,6 +1,6 @@
 """Calibrations in TOML as aniposelib writes them, and with it Anipose, Pose2Sim, FreeMoCap and Caliscope.
 
-One table per camera (Caliscope's own file nests them under `cameras`), with OpenCV's numbers:
+One table per camera (Caliscope's own file nests them under `cameras`), with OpenCV's numbers::
 
     [cam_01]
     name = "front"

@@ -1,6 +1,6 @@
 """Pose2Sim's demo (BSD-3): four cameras, a person on a beam with bystanders, and Pose2Sim's own result.
 
-It lies in the wheel of pose2sim 0.4.0: `pip download --no-deps pose2sim==0.4.0`, and POSE2SIM_WHEEL names the file.
+It lies in the wheel of pose2sim 0.4.0. `make demo` fetches it; POSE2SIM_WHEEL names it where it lies elsewhere.
 """
 
 import os
@@ -18,17 +18,18 @@ from posekit import triangulate
 from posekit.formats import read_calibration, read_detections, read_trc, to_dataset, write_poses
 from posekit.skeletons import BODY_25B, plain_name
 
-WHEEL = Path(os.environ.get("POSE2SIM_WHEEL", "data/pose2sim-0.4.0-py3-none-any.whl"))
+HERE = Path(__file__).parents[2] / "data" / "pose2sim-0.4.0-py3-none-any.whl"
+WHEEL = Path(os.environ.get("POSE2SIM_WHEEL", HERE))
 pytestmark = pytest.mark.skipif(
     not WHEEL.is_file() and not os.environ.get("CI"),
-    reason="no wheel of pose2sim 0.4.0 here (see POSE2SIM_WHEEL): real detections were not read",
+    reason="no wheel of pose2sim 0.4.0 here (make demo): real detections were not read",
 )
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """The folder of the demo."""
-    assert WHEEL.is_file(), "CI is set, so the wheel must be there: pip download --no-deps --dest data pose2sim==0.4.0"
+    assert WHEEL.is_file(), "CI is set, so the wheel must be there: make demo"
     folder = tmp_path_factory.mktemp("pose2sim")
     with zipfile.ZipFile(WHEEL) as wheel:
         wanted = [n for n in wheel.namelist() if "/Demo/pose/" in n or n.endswith((".qca.txt", "Balancing_for_IK.trc"))]
