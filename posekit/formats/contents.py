@@ -115,3 +115,11 @@ def check_frame_counts(path: Path, counts: dict[str, int]) -> None:
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise DataFileError(f"{path}: views must have the same frames, but {listed}; cut them to the frames they share")
+
+
+def text_of(path: Path) -> str:
+    """The text of a file; a DataFileError if it is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError(f"{path}: not a text file ({error})") from error

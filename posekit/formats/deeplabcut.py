@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posekit.formats.contents import DataFileError, Detections, check_frame_counts, natural
+from posekit.formats.contents import DataFileError, Detections, check_frame_counts, natural, text_of
 from posekit.skeleton import Skeleton
 from posekit.skeletons import map_confidence, map_joints, plain_name
 
@@ -39,8 +39,7 @@ def read_deeplabcut(folder: str | Path, skeleton: Skeleton, individual: str | No
 
 def _view(path: Path, skeleton: Skeleton, individual: str | None) -> tuple[Tensor, Tensor]:
     """Pixels and confidence of one file."""
-    with path.open(newline="") as stream:
-        rows = list(csv.reader(stream))
+    rows = list(csv.reader(text_of(path).splitlines()))
     headers = {row[0]: row[1:] for row in rows[:4] if row and row[0] in ("scorer", "individuals", "bodyparts", "coords")}
     if not {"bodyparts", "coords"} <= set(headers):
         raise DataFileError(f"{path}: expected rows of headers with bodyparts and coords, as DeepLabCut writes them")

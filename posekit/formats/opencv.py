@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import yaml
 
-from posekit.formats.contents import Calibration, DataFileError
+from posekit.formats.contents import Calibration, DataFileError, text_of
 from posekit.formats.toml import in_metres
 
 
@@ -61,10 +61,10 @@ def read_opencv(folder: str | Path, image_size_px: tuple[int, int] | None = None
 
 
 def _yaml(path: Path) -> dict[str, Any]:
+    text = text_of(path)
     try:
-        text = path.read_text()
         found = yaml.load(text.partition("\n")[2] if text.startswith("%YAML:1.0") else text, _Loader)
-    except (OSError, yaml.YAMLError, KeyError, ValueError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataFileError(f"{path}: not a YAML file as OpenCV writes it ({error})") from error
     if not isinstance(found, dict):
         raise DataFileError(f"{path}: expected keys and values, found {type(found).__name__}")

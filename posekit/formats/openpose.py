@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from posekit.formats.contents import Calibration, DataFileError, Detections, check_frame_counts, natural
+from posekit.formats.contents import Calibration, DataFileError, Detections, check_frame_counts, natural, text_of
 from posekit.formats.people import most_confident, same_person
 from posekit.skeleton import Skeleton
 from posekit.skeletons import keypoints_of, map_confidence, map_joints
@@ -61,7 +61,7 @@ def _people(path: Path, skeleton: Skeleton, candidates: int) -> Tensor:
     count = len(keypoints_of(skeleton))
     people = torch.zeros(candidates, count, 3)
     try:
-        found = [person["pose_keypoints_2d"] for person in json.loads(path.read_text())["people"]]
+        found = [person["pose_keypoints_2d"] for person in json.loads(text_of(path))["people"]]
         found = [torch.tensor(numbers, dtype=torch.float32) for numbers in found]
     except (KeyError, TypeError, ValueError) as error:
         raise DataFileError(f"{path}: expected people with pose_keypoints_2d, as OpenPose writes them ({error!r})") from error

@@ -23,7 +23,7 @@ import roma
 import torch
 
 from posekit.cameras import Cameras
-from posekit.formats.contents import Calibration, DataFileError
+from posekit.formats.contents import Calibration, DataFileError, text_of
 
 KEYS = {"size": [(2,)], "matrix": [(3, 3)], "distortions": [(4,), (5,)], "rotation": [(3,), (3, 3)], "translation": [(3,)]}
 """What each camera must have, and the shapes it may have."""
@@ -46,8 +46,8 @@ def read_toml(path: str | Path, units: str | None = None) -> Calibration:
     """
     path = Path(path)
     try:
-        tables = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tables = tomllib.loads(text_of(path))
+    except tomllib.TOMLDecodeError as error:
         raise DataFileError(f"{path}: not a TOML file ({error})") from error
     cameras = _cameras(tables.get("cameras", tables), path)
     numbers = {key: [_numbers(path, name, table, key) for name, table in cameras.items()] for key in KEYS}

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from posekit.formats.contents import DataFileError
+from posekit.formats.contents import DataFileError, text_of
 
 _SCALES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
@@ -50,7 +50,7 @@ def read_trc(path: str | Path) -> tuple[Float[Tensor, "F J 3"], tuple[str, ...],
         DataFileError: for anything but such a file.
     """
     path = Path(path)
-    lines = path.read_text().splitlines()
+    lines = text_of(path).splitlines()
     try:
         about = dict(zip(lines[1].split("\t"), lines[2].split("\t")))
         scale, rate = _SCALES[about["Units"]], float(about["DataRate"])
