@@ -175,7 +175,7 @@ def evaluate_poses(poses_camera: Tensor, dataset: MultiViewDataset, metrics: Map
     Joints without a prediction are left out of the means. If they have a label, a warning says how many there are.
 
     Raises:
-        ValueError: for another shape, or if no joint has both a prediction and a label.
+        ValueError: for another shape, a dataset without 3D labels, or if no joint has both a prediction and a label.
     """
     true = dataset.poses_camera().double()
     if poses_camera.shape != true.shape:
@@ -186,6 +186,11 @@ def evaluate_poses(poses_camera: Tensor, dataset: MultiViewDataset, metrics: Map
     predicted = poses_camera.double()
     has_prediction, has_label = (poses.isfinite().all(-1) for poses in (predicted, true))
     measured, labelled = int((has_prediction & has_label).sum()), int(has_label.sum())
+    if labelled == 0:
+        raise ValueError(
+            f"{dataset.name} has no 3D labels, so there is nothing to measure against; to compare with triangulated poses, "
+            "put them in with dataset.with_poses(...)"
+        )
     if measured == 0:
         raise ValueError(
             f"{dataset.name}: nothing to measure: of {has_label.numel()} joints {int(has_prediction.sum())} have a "

@@ -14,25 +14,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from posekit.cameras import Cameras
+from posekit.clips import Clip as Clip  # users look for it here
+from posekit.clips import clip_tensors, consecutive
 from posekit.detector import Detector
 from posekit.preview import views_svg
 from posekit.renaming import renamed
 from posekit.samples import LabelledPoses, Views, counted
 from posekit.skeleton import Skeleton
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One uninterrupted take: frames start..stop - 1 of its dataset."""
-
-    subject: str
-    action: str
-    name: str
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
 
 
 @dataclass(frozen=True)
@@ -48,7 +36,7 @@ class MultiViewDataset:
         cameras: one set per clip: leading axes (clips, V).
         pixels: 2D joints as a detector gives them; NaN where missing.
         confidence: 0 (missing) to 1.
-        poses_world: 3D joints, world metres.
+        poses_world: 3D joints, world metres. A dataset without 3D is normal: leave it out, and all of it is NaN.
     """
 
     name: str
@@ -59,10 +47,12 @@ class MultiViewDataset:
     cameras: Cameras
     pixels: Float[Tensor, "F V J 2"]
     confidence: Float[Tensor, "F V J"]
-    poses_world: Float[Tensor, "F J 3"]
+    poses_world: Float[Tensor, "F J 3"] | None = None
 
     def __post_init__(self):
         frames, views, joints = self.confidence.shape
+        if self.poses_world is None:
+            object.__setattr__(self, "poses_world", self.pixels.new_full((frames, joints, 3), torch.nan))
         expected = {
             "pixels": (frames, views, joints, 2),
             "poses_world": (frames, joints, 3),
@@ -176,11 +166,38 @@ class MultiViewDataset:
         frames = torch.cat([torch.arange(clip.start, clip.stop) for clip in clips])
         return replace(
             self,
-            clips=_consecutive(clips),
+            clips=consecutive(clips),
             cameras=self.cameras[chosen],
             pixels=self.pixels[frames],
             confidence=self.confidence[frames],
             poses_world=self.poses_world[frames],
+        )
+
+    def with_poses(self, poses_world: Float[Tensor, "F J 3"]) -> "MultiViewDataset":
+        """The same dataset with other 3D joints, triangulated ones for example; world metres, NaN where missing.
+
+        Raises:
+            ValueError: for another shape.
+        """
+        return replace(self, poses_world=poses_world.to(self.pixels))
+
+    def frames(self, start: int, stop: int | None = None) -> "MultiViewDataset":
+        """The frames from start up to, but without, stop, counted over all clips as in `dataset.pixels[start:stop]`.
+
+        Raises:
+            ValueError: if there are none.
+
+        >>> from posekit.datasets import load_dataset
+        >>> walk = load_dataset("synthetic", "test", subjects=("S1",), actions=("Walking",))
+        >>> first, last = walk.frames(0, 180), walk.frames(-60)
+        >>> len(first), len(last)
+        (180, 60)
+        """
+        kept = range(len(self))[start:stop]
+        if not kept:
+            raise ValueError(f"{self.name}: no frames from {start} to {stop}; it has {len(self)}")
+        return self._pieces(
+            [replace(clip, start=max(clip.start, kept.start), stop=min(clip.stop, kept.stop)) for clip in self.clips]
         )
 
     def every(self, stride: int) -> "MultiViewDataset":
@@ -200,7 +217,7 @@ class MultiViewDataset:
         return replace(
             self,
             frame_rate=self.frame_rate / stride,
-            clips=_consecutive(shorter),
+            clips=consecutive(shorter),
             pixels=self.pixels[frames],
             confidence=self.confidence[frames],
             poses_world=self.poses_world[frames],
@@ -246,7 +263,7 @@ class MultiViewDataset:
         frames = torch.cat([torch.arange(clip.start, clip.stop) for clip in clips])
         return replace(
             self,
-            clips=_consecutive(clips),
+            clips=consecutive(clips),
             cameras=self.cameras[self.clip_of_frame[[clip.start for clip in clips]]],
             pixels=self.pixels[frames],
             confidence=self.confidence[frames],
@@ -298,11 +315,6 @@ class MultiViewDataset:
         return replace(self, pixels=pixels, confidence=confidence)
 
 
-def _consecutive(clips: list[Clip]) -> tuple[Clip, ...]:
-    stops = torch.tensor([len(clip) for clip in clips]).cumsum(0).tolist()
-    return tuple(replace(clip, start=stop - len(clip), stop=stop) for clip, stop in zip(clips, stops))
-
-
 def from_clips(
     name: str,
     skeleton: Skeleton,
@@ -314,11 +326,13 @@ def from_clips(
 
     Args:
         name, skeleton, frame_rate, view_names: as in `MultiViewDataset`.
-        clips: each with `subject`, `action`, `name`, `cameras` (V,), `pixels` (F, V, J, 2), `poses_world` (F, J, 3)
-            and optionally `confidence` (F, V, J); without it a finite 2D joint has confidence 1, a NaN one 0.
+        clips: each with `subject`, `action`, `name`, `cameras` (V,), `pixels` (F, V, J, 2), and optionally `confidence`
+            (F, V, J) and `poses_world` (F, J, 3): tensors, NumPy arrays or lists, which become float32. Without a
+            confidence a finite 2D joint has 1. Confidence 0 means missing, as detectors write it, and so does NaN in
+            either: the joint is NaN with confidence 0. Without `poses_world` it is all NaN.
 
     Raises:
-        ValueError: if the parts do not fit together.
+        ValueError: if the parts do not fit together, or a confidence is outside 0 to 1; the message names the clip.
 
     >>> from posekit.datasets import load_dataset
     >>> walk = load_dataset("synthetic", "test", subjects=("S1",), actions=("Walking",))
@@ -333,19 +347,17 @@ def from_clips(
     >>> from_clips("steps", walk.skeleton, walk.frame_rate, walk.view_names, [half_second])
     MultiViewDataset("steps": 30 frames, 1 clip, 3 views, 15 joints, 60 fps)
     """
-    lengths = [len(clip["poses_world"]) for clip in clips]
-    described = [Clip(c["subject"], c["action"], c["name"], 0, length) for c, length in zip(clips, lengths)]
-    pixels = torch.cat([clip["pixels"] for clip in clips])
-    seen = pixels.isfinite().all(-1).to(pixels.dtype)
-    given = [clip.get("confidence") for clip in clips]
+    parts = [clip_tensors(f"{name}: {clip['subject']}/{clip['name']}", clip) for clip in clips]
+    pixels, confidence, poses_world = (torch.cat(tensors) for tensors in zip(*parts))
+    described = [Clip(c["subject"], c["action"], c["name"], 0, len(part[0])) for c, part in zip(clips, parts)]
     return MultiViewDataset(
         name=name,
         skeleton=skeleton,
         frame_rate=frame_rate,
-        clips=_consecutive(described),
+        clips=consecutive(described),
         view_names=tuple(view_names),
-        cameras=Cameras.stack([clip["cameras"] for clip in clips]),
+        cameras=Cameras.stack([clip["cameras"] for clip in clips]).to(torch.float32),
         pixels=pixels,
-        confidence=seen if given[0] is None else torch.cat(given),
-        poses_world=torch.cat([clip["poses_world"] for clip in clips]),
+        confidence=confidence,
+        poses_world=poses_world,
     )

@@ -3,6 +3,7 @@
 A pose is a tensor `(..., J, 3)` in metres, or `(..., J, 2)` in an image. Joint 0 is the root (the pelvis).
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +21,8 @@ class Skeleton:
         parents: for each joint the index of its parent, -1 for the root.
 
     Raises:
-        ValueError: if the parents do not form a tree rooted at joint 0, or a side has no partner.
+        ValueError: if the parents do not form a tree rooted at joint 0, a side has no partner, or a name has its side
+            anywhere but at the beginning ("RHip", "mouth_left"), where it would pass for a joint of the centre.
 
     >>> legs = Skeleton(
     ...     name="legs",
@@ -48,6 +50,7 @@ class Skeleton:
             if len(self.ancestors(child)) > len(self.joints):
                 raise ValueError(f"{self.name}: joint {self.joints[child]!r} is its own ancestor")
         for joint in self.joints:
+            _check_side(self.name, joint, self.joints)
             if _other_side(joint) not in self.joints:
                 raise ValueError(f"{self.name}: {joint!r} has no partner {_other_side(joint)!r}")
 
@@ -111,6 +114,27 @@ def _other_side(joint: str) -> str:
     if joint.startswith("right"):
         return "left" + joint.removeprefix("right")
     return joint
+
+
+def words(name: str) -> list[str]:
+    """The words of a name, in lower case, whatever joins them.
+
+    >>> words("RBigToe"), words("mouth_left")
+    (['r', 'big', 'toe'], ['mouth', 'left'])
+    """
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+
+
+def _check_side(skeleton: str, joint: str, joints: tuple[str, ...]) -> None:
+    """Raise a ValueError for a name that has a side but does not begin with it in words."""
+    if joint.startswith(("left", "right")):
+        return
+    other = {"l": "r", "r": "l", "L": "R", "R": "L"}.get(joint[:1], "") + joint[1:]  # "rhip" where there is a "lhip"
+    if {"l", "r", "left", "right"} & set(words(joint)) or (other[1:] == joint[1:] and other in joints):
+        raise ValueError(
+            f"{skeleton}: {joint!r} looks like a joint of one side, but sides are read from names that begin with left "
+            f"or right: write right_hip for RHip, left_mouth for mouth_left"
+        )
 
 
 def to_root_anchored(poses: Float[Tensor, "*batch J xyz"]) -> Float[Tensor, "*batch J xyz"]:

@@ -6,8 +6,9 @@ import torch
 
 from posekit.colors import COLORS
 from posekit.datasets import load_dataset
+from posekit.evaluation import evaluate_poses
 from posekit.random import generator
-from posekit.sequences import Clip, LabelledPoses, Views
+from posekit.sequences import Clip, LabelledPoses, Views, from_clips
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +204,93 @@ def test_detector_noise_over_time_keeps_the_labels_and_the_confidence(dataset):
     assert torch.equal(plain.pixels[starts], slow.pixels[starts])
     jumps = [(noisy.pixels - dataset.pixels).diff(dim=0).std() for noisy in (plain, slow)]
     assert jumps[1] < 0.8 * jumps[0]
+
+
+def clip(dataset, index=0, **changes):
+    """One clip as `from_clips` takes it."""
+    described = dataset.clips[index]
+    frames = slice(described.start, described.stop)
+    kept = {field: getattr(dataset, field)[frames] for field in ("pixels", "confidence", "poses_world")}
+    names = {field: getattr(described, field) for field in ("subject", "action", "name")}
+    return names | kept | {"cameras": dataset.cameras[index]} | changes
+
+
+def assembled(dataset, *clips):
+    return from_clips("again", dataset.skeleton, dataset.frame_rate, dataset.view_names, list(clips))
+
+
+def test_a_dataset_without_3d_is_normal(dataset):
+    without = clip(dataset)
+    del without["poses_world"]
+    mine = assembled(dataset, without, clip(dataset, 1, poses_world=None))
+    assert mine.poses_world.shape == (len(mine), 15, 3)
+    assert mine.poses_world.isnan().all()
+    assert torch.equal(mine.views().screen, dataset.frames(0, len(mine)).views().screen)
+    with pytest.raises(ValueError, match=r"again has no 3D labels.*dataset.with_poses"):
+        evaluate_poses(torch.zeros(len(mine), 3, 15, 3), mine)
+    poses = dataset.poses_world[: len(mine)]
+    assert torch.equal(mine.with_poses(poses.double()).poses_world, poses)
+    assert replace(dataset, poses_world=None).poses_world.isnan().all()
+    with pytest.raises((ValueError, TypeError), match="poses_world"):
+        mine.with_poses(poses[1:])
+
+
+def test_clips_may_be_arrays_and_lists_of_any_precision(dataset):
+    arrays = clip(dataset, pixels=dataset.pixels[: len(dataset.clips[0])].double().numpy(), confidence=None)
+    arrays["poses_world"] = arrays["poses_world"].tolist()
+    arrays["cameras"] = arrays["cameras"].to(torch.float64)
+    mine = assembled(dataset, arrays)
+    assert {t.dtype for t in (mine.pixels, mine.confidence, mine.poses_world, mine.cameras.focal_px)} == {torch.float32}
+    expected = dataset.frames(0, len(mine))
+    assert torch.equal(mine.pixels, expected.pixels)
+    assert torch.equal(mine.confidence, expected.confidence)
+    torch.testing.assert_close(mine.poses_world, expected.poses_world)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_clip_decides_for_itself_whether_it_has_a_confidence(dataset, order):
+    sure, unsure = clip(dataset, confidence=None), clip(dataset, 1)
+    unsure["confidence"] = torch.full_like(unsure["confidence"], 0.25)
+    mine = assembled(dataset, *[sure, unsure][::order])
+    means = [mine.confidence[c.start : c.stop].mean().item() for c in mine.clips]
+    assert means == [1.0, 0.25][::order]
+
+
+def test_confidence_zero_is_missing_and_missing_is_confidence_zero(dataset):
+    found = clip(dataset)
+    pixels, confidence = found["pixels"].clone(), found["confidence"].clone()
+    pixels[0, 0, 3], confidence[0, 0, 3] = 0.0, 0.0  # as OpenPose writes a joint it did not find
+    pixels[1, 1, 4] = torch.nan
+    confidence[2, 2, 5] = torch.nan
+    mine = assembled(dataset, found | dict(pixels=pixels, confidence=confidence))
+    missing = mine.confidence == 0
+    assert missing.nonzero().tolist() == [[0, 0, 3], [1, 1, 4], [2, 2, 5]]
+    assert torch.equal(mine.pixels.isnan().all(-1), missing)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (dict(confidence=torch.full((240, 3, 15), 1.5)), "again: S1/.*confidence must be from 0 to 1, got 1.5 to 1.5"),
+        (dict(confidence=torch.full((240, 3, 15), -1.0)), "from 0 to 1, got -1 to -1"),
+        (dict(confidence=torch.ones(239, 3, 15)), r"confidence must have shape \(240, 3, 15\).*got \(239, 3, 15\)"),
+        (dict(poses_world=torch.ones(240, 17, 3)), r"poses_world must have shape \(240, 15, 3\).*got \(240, 17, 3\)"),
+        (dict(pixels=torch.ones(240, 15, 2)), r"pixels must have shape \(frames, views, joints, 2\), got \(240, 15, 2\)"),
+    ],
+)
+def test_a_clip_that_does_not_fit_names_itself(dataset, changes, complaint):
+    sized = [dict(pixels=torch.ones(240, 3, 15, 2), confidence=None, poses_world=None), changes]
+    with pytest.raises(ValueError, match=complaint):
+        assembled(dataset, clip(dataset) | sized[0] | sized[1])
+
+
+def test_frames_split_a_dataset_in_time(dataset):
+    middle = len(dataset) // 2 + 7
+    first, last = dataset.frames(0, middle), dataset.frames(middle)
+    assert len(first) + len(last) == len(dataset)
+    for field in ("pixels", "confidence", "poses_world"):
+        assert torch.equal(torch.cat([getattr(first, field), getattr(last, field)]), getattr(dataset, field))
+    torch.testing.assert_close(last.frame_cameras.centers_world, dataset.frame_cameras.centers_world[middle:])
+    assert sum(map(len, first.clips)) == middle
+    with pytest.raises(ValueError, match=f"no frames from 5 to 5; it has {len(dataset)}"):
+        dataset.frames(5, 5)

@@ -1,0 +1,53 @@
+"""MediaPipe's landmarks in CSV as Caliscope writes them: one file for all views, a row per landmark found.
+
+Columns: sync_index (the frame), cam_id (formerly port), point_id, img_loc_x, img_loc_y (pixels), and others. Landmarks of
+the body are the points 0 to 32; a holistic model's hands and face have higher numbers and are not read.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from posekit.formats.contents import DataFileError, Detections, natural, text_of
+from posekit.skeleton import Skeleton
+from posekit.skeletons import MEDIAPIPE_33, keypoints_of, map_confidence, map_joints
+
+_COLUMNS = ("sync_index", "cam_id", "point_id", "img_loc_x", "img_loc_y")
+
+
+def read_mediapipe(path: str | Path, skeleton: Skeleton = MEDIAPIPE_33) -> Detections:
+    """Read landmarks of all views; each view is named by its camera's number.
+
+    The file has no confidences: a landmark that is in it has 1. A frame without any landmark is empty.
+
+    Raises:
+        DataFileError: for anything but such a file, or coordinates that are shares of the image instead of pixels.
+    """
+    path = Path(path)
+    rows = list(csv.DictReader(text_of(path).splitlines()))
+    if rows and "port" in rows[0]:
+        rows = [row | {"cam_id": row["port"]} for row in rows]
+    absent = [column for column in _COLUMNS if column not in (rows[0] if rows else {})]
+    if absent:
+        found = ", ".join(rows[0]) if rows else "no rows"
+        raise DataFileError(f"{path}: no column {', '.join(absent)}; found {found}")
+    names = keypoints_of(skeleton)
+    rows = [row for row in rows if (row["point_id"] or "").isdecimal() and int(row["point_id"]) < len(names)]
+    views = sorted({str(row["cam_id"]) for row in rows}, key=natural)
+    try:
+        numbers = np.array([[float(row[column]) for column in ("sync_index", "point_id", *_COLUMNS[3:])] for row in rows])
+        frame, point = numbers[:, :2].astype(int).T
+    except (IndexError, TypeError, ValueError) as error:
+        raise DataFileError(f"{path}: expected rows of numbers for landmarks 0 to {len(names) - 1} ({error})") from error
+    if numbers[:, 2:].max() <= 1.5:
+        raise DataFileError(f"{path}: img_loc reaches {numbers[:, 2:].max():.3g}: shares of the image? expected pixels")
+    view, frame = [views.index(str(row["cam_id"])) for row in rows], frame - frame.min()
+    stride = np.gcd.reduce(frame) or 1  # a video may have been read at every n-th frame
+    if frame.max() // stride > 100 * len(rows):
+        raise DataFileError(f"{path}: sync_index spans {frame.max()} frames, but only {len(rows)} landmarks were found")
+    pixels = torch.full((frame.max() // stride + 1, len(views), len(names), 2), torch.nan)
+    pixels[frame // stride, view, point] = torch.from_numpy(numbers[:, 2:]).float()
+    confidence = map_confidence(pixels.isfinite().all(-1).float(), names, skeleton.joints)
+    return Detections(tuple(views), skeleton, map_joints(pixels, names, skeleton.joints), confidence, path)

@@ -1,0 +1,198 @@
+"""2D joints, each written as its program writes them."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from posekit.formats import read_detections, read_mediapipe
+from posekit.formats.contents import DataFileError
+from posekit.formats.people import most_confident, same_person
+from posekit.skeleton import HUMANEVA_15, Skeleton
+from posekit.skeletons import BODY_25, BODY_25B, KEYPOINTS, MEDIAPIPE_33, map_joints
+
+VIEWS = ("cam1_json", "cam2_json", "cam3_json", "cam10_json")
+
+
+def openpose(folder, *people, views=VIEWS):
+    """Write people, each (F, V, K, 3) with zeros where nothing was found, as OpenPose does."""
+    for view, name in enumerate(views):
+        (folder / name).mkdir(parents=True)
+        for frame in range(len(people[0])):
+            found = [{"person_id": [-1], "pose_keypoints_2d": p[frame, view].flatten().tolist()} for p in people]
+            text = json.dumps({"version": 1.3, "people": [one for one in found if any(one["pose_keypoints_2d"])]})
+            (folder / name / f"{name}_{frame:012d}_keypoints.json").write_text(text)
+    return folder
+
+
+def triples(pixels, confidence=0.8):
+    """x, y, confidence; 0, 0, 0 where a joint is missing."""
+    found = torch.cat([pixels, torch.full_like(pixels[..., :1], confidence)], dim=-1)
+    return found.where(pixels.isfinite().all(-1, keepdim=True), 0.0)
+
+
+@pytest.mark.parametrize("skeleton", [BODY_25, BODY_25B], ids=lambda s: s.name)
+def test_openpose_is_read_with_derived_joints_and_zeros_as_missing(tmp_path, see, skeleton):
+    keypoints = KEYPOINTS[skeleton.name]
+    pixels = see(keypoints)
+    pixels[4, 2, keypoints.index("left_hip")] = torch.nan
+    read = read_detections(openpose(tmp_path, triples(pixels)), "openpose", skeleton)
+    assert read.view_names == VIEWS  # in natural order
+    torch.testing.assert_close(read.pixels, map_joints(pixels, keypoints, skeleton.joints), equal_nan=True)
+    missing = read.pixels.isnan().any(-1)
+    assert torch.equal(read.confidence == 0, missing)
+    assert missing[4, 2, skeleton.index("left_hip")]
+    assert missing[4, 2, 0] == (skeleton is BODY_25B)  # where the pelvis is the middle of the hips
+    assert "12 frames, 4 views" in repr(read)
+
+
+def test_bystanders_are_told_apart_by_the_cameras(tmp_path, see, calibration):
+    person = triples(see(KEYPOINTS["body25"]))
+    bystander = person.clone()
+    bystander[..., :2] += 400.0 * (person[..., 2:] > 0)  # at no one place in space, for it is so in every picture
+    bystander[:, 1, :, 2] *= 1.2  # and seen best by the second camera
+    read = read_detections(openpose(tmp_path, bystander, person), "openpose", BODY_25, calibration=None)
+    alone = read_detections(openpose(tmp_path / "alone", person), "openpose", BODY_25)
+    assert not torch.equal(read.pixels[:, 1].nan_to_num(), alone.pixels[:, 1].nan_to_num())
+    views = ("cam_01", "cam_02", "cam_03", "cam_04")
+    folder = openpose(tmp_path / "named", bystander, person, views=views)
+    sorted_out = read_detections(folder, "openpose", BODY_25, calibration=calibration)
+    assert torch.equal(sorted_out.pixels.nan_to_num(), alone.pixels.nan_to_num())
+
+
+def test_choosing_people(see, calibration):
+    good = see(HUMANEVA_15.joints)
+    empty = torch.full_like(good, torch.nan)
+    pixels, confidence = torch.stack([empty, good + 90.0, good], dim=2), torch.ones(12, 4, 3, 15)
+    confidence[:, :, 0] = 0
+    confidence[:, :, 2] = 0.9
+    chosen, sure = same_person(pixels, confidence, calibration.cameras)
+    torch.testing.assert_close(chosen, good)
+    assert (sure == 0.9).all()
+    chosen, sure = most_confident(pixels, confidence)
+    torch.testing.assert_close(chosen, good + 90.0)
+    assert (sure == 1).all()
+
+
+def test_a_wrong_openpose_folder_names_itself(tmp_path, see):
+    with pytest.raises(DataFileError, match="expected a folder per view with JSON files in it, found none"):
+        read_detections(tmp_path, "openpose", BODY_25)
+    folder = openpose(tmp_path / "pose", triples(see(KEYPOINTS["coco17"])))
+    with pytest.raises(DataFileError, match=r"_keypoints.json: pose_keypoints_2d has 17 joints; body25 has 25: another skel"):
+        read_detections(folder, "openpose", BODY_25)
+    last = sorted((folder / "cam2_json").iterdir())[-1]
+    last.unlink()
+    with pytest.raises(DataFileError, match=r"same frames, but cam1_json has 12, cam2_json has 11, .*; cut them"):
+        read_detections(folder, "openpose", BODY_25)
+    last.write_text("{}")
+    first = sorted((folder / "cam1_json").iterdir())[0]
+    first.write_text("{}")
+    with pytest.raises(DataFileError, match=r"cam1_json_0+_keypoints.json: expected people with pose_keypoints_2d"):
+        read_detections(folder, "openpose", BODY_25)
+    with pytest.raises(ValueError, match="unknown format 'sleap'; choose from openpose, mediapipe, deeplabcut"):
+        read_detections(folder, "sleap", BODY_25)
+    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
+        read_detections(tmp_path / "nowhere", "openpose", BODY_25)
+
+
+def test_a_frame_without_people_is_empty(tmp_path, see):
+    person = triples(see(KEYPOINTS["body25"]))
+    person[3] = 0
+    read = read_detections(openpose(tmp_path, person), "openpose", BODY_25)
+    assert read.pixels[3].isnan().all()
+    assert (read.confidence[3] == 0).all()
+
+
+def deeplabcut(path, pixels, parts, individuals=None):
+    """Write pixels (F, K, 2) as DeepLabCut does; missing ones are empty."""
+    owners = individuals or ["ind"]
+    columns = [(owner, part, coord) for owner in owners for part in parts for coord in ("x", "y", "likelihood")]
+    with path.open("w", newline="") as stream:
+        write = csv.writer(stream).writerow
+        write(["scorer", *["DLC_resnet50_walkSep1shuffle1_100000"] * len(columns)])
+        if individuals:
+            write(["individuals", *(owner for owner, _, _ in columns)])
+        write(["bodyparts", *(part for _, part, _ in columns)])
+        write(["coords", *(coord for _, _, coord in columns)])
+        for frame, points in enumerate(pixels):
+            cells = [x for point in points for x in (*point.tolist(), 0.75)]
+            cells = ["" if x != x else x for x in cells]
+            write([frame, *cells * len(owners)])
+
+
+LEGS = Skeleton("legs", ("pelvis", "left_hip", "left_knee", "right_hip", "right_knee"), (-1, 0, 1, 0, 3))
+PARTS = ["LHip", "LKnee", "RHip", "RKnee"]
+NAME = "{}DLC_resnet50_walkSep1shuffle1_100000.csv"
+
+
+@pytest.mark.parametrize("individuals", [None, ["anna", "bert"]])
+def test_deeplabcut_is_read_by_names(tmp_path, see, individuals):
+    pixels = see(LEGS.joints)
+    pixels[5, 1, 1] = torch.nan
+    for view in range(4):
+        deeplabcut(tmp_path / NAME.format(f"cam{view + 8}"), pixels[:, view, 1:], PARTS, individuals)
+    if individuals:
+        with pytest.raises(DataFileError, match=r"cam8DLC.*csv: pass individual=, one of anna, bert; got None"):
+            read_detections(tmp_path, "deeplabcut", LEGS)
+    read = read_detections(tmp_path, "deeplabcut", LEGS, **(dict(individual="bert") if individuals else {}))
+    assert read.view_names == ("cam8", "cam9", "cam10", "cam11")
+    torch.testing.assert_close(read.pixels[:, :, 1:], pixels[:, :, 1:], equal_nan=True)
+    torch.testing.assert_close(read.pixels[:, :, 0], pixels[:, :, [1, 3]].mean(2), equal_nan=True)
+    assert (read.confidence[:5] == 0.75).all()
+    assert read.confidence[5, 1].tolist() == [0.0, 0.0, 0.75, 0.75, 0.75]
+
+
+def test_a_wrong_deeplabcut_file_names_itself(tmp_path, see):
+    pixels = see(LEGS.joints)
+    deeplabcut(tmp_path / NAME.format("cam1"), pixels[:, 0, 1:], PARTS)
+    deeplabcut(tmp_path / NAME.format("cam2"), pixels[:9, 0, 1:], PARTS)
+    with pytest.raises(DataFileError, match="same frames, but cam1 has 12, cam2 has 9"):
+        read_detections(tmp_path, "deeplabcut", LEGS)
+    with pytest.raises(DataFileError, match=r"cam1DLC.*csv: cannot map thorax, left_shoulder, .*: neither among left_hip"):
+        read_detections(tmp_path, "deeplabcut", HUMANEVA_15)
+    (tmp_path / "cam3.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataFileError, match="cam3.csv: expected rows of headers with bodyparts and coords"):
+        read_detections(tmp_path, "deeplabcut", LEGS)
+
+
+def caliscope(path, pixels, camera="port", stride=1):
+    """Write pixels (F, V, K, 2) of landmarks as Caliscope does: a row per landmark found, none for others."""
+    rows = [["sync_index", camera, "frame_index", "frame_time", "point_id", "img_loc_x", "img_loc_y", "obj_loc_x", "obj_loc_y"]]
+    for frame, view, point in np.argwhere(pixels.isfinite().all(-1).numpy()):
+        x, y = pixels[frame, view, point].tolist()
+        rows.append([5 + stride * frame, view, frame, frame / 30, point, x, y, "", ""])
+        if point == 0:
+            rows.append([5 + stride * frame, view, frame, frame / 30, 500, x, y, "", ""])  # the face of a holistic model
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+
+
+@pytest.mark.parametrize(("camera", "stride"), [("port", 1), ("cam_id", 3)])
+def test_mediapipe_is_read_from_caliscope(tmp_path, see, calibration, camera, stride):
+    pixels = see(KEYPOINTS["mediapipe33"])
+    pixels[7] = torch.nan
+    pixels[2, 1] = torch.nan
+    caliscope(tmp_path / "xy_HOLISTIC.csv", pixels, camera, stride)
+    read = read_detections(tmp_path / "xy_HOLISTIC.csv", "mediapipe", MEDIAPIPE_33)
+    expected = map_joints(pixels, KEYPOINTS["mediapipe33"], MEDIAPIPE_33.joints)
+    torch.testing.assert_close(read.pixels, expected, equal_nan=True)
+    assert torch.equal(read.confidence, expected.isfinite().all(-1).float())
+    assert read.view_names == ("0", "1", "2", "3")
+
+
+def test_a_wrong_mediapipe_file_names_itself(tmp_path, see):
+    path = tmp_path / "xy.csv"
+    caliscope(path, see(KEYPOINTS["mediapipe33"]) / 2000)
+    with pytest.raises(DataFileError, match=r"xy.csv: img_loc reaches 0.\d+: shares of the image\? expected pixels"):
+        read_mediapipe(path)
+    path.write_text("sync_index,port,x\n0,0,1\n")
+    with pytest.raises(DataFileError, match="xy.csv: no column point_id, img_loc_x, img_loc_y; found sync_index, port, x"):
+        read_mediapipe(path)
+    path.write_text("sync_index,port,point_id,img_loc_x,img_loc_y\n")
+    with pytest.raises(DataFileError, match="xy.csv: no column sync_index, .*; found no rows"):
+        read_mediapipe(path)
+    path.write_text("sync_index,port,point_id,img_loc_x,img_loc_y\n0,0,3,near,5\n")
+    with pytest.raises(DataFileError, match=r"xy.csv: expected rows of numbers for landmarks 0 to 32 \(could not convert"):
+        read_mediapipe(path)
