@@ -264,15 +264,19 @@ class Draws(NamedTuple):
     held: int = 1
 
     def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), (count, *shape)."""
         return self._for_all(torch.rand(self.count, *shape, generator=self.generator))
 
     def normal(self, *shape: int) -> Tensor:
+        """Standard normal, (count, *shape)."""
         return self._for_all(torch.randn(self.count, *shape, generator=self.generator))
 
     def factors(self, spread: float, *shape: int) -> Tensor:
+        """Factors about 1 whose logarithm has this standard deviation, (count, *shape)."""
         return torch.exp(spread * self.normal(*shape))
 
     def happens(self, probability: float) -> Tensor:
+        """Whether something of this probability happens, (count,)."""
         return self.uniform() < probability
 
     def _for_all(self, numbers: Tensor) -> Tensor:

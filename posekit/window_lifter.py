@@ -45,10 +45,12 @@ class SeenOverTime(NamedTuple):
 
     @property
     def rays(self) -> Tensor:
+        """The joints at depth 1, as in `Seen`."""
         return self.seen.rays
 
     @property
     def missing(self) -> Tensor:
+        """Joints that were not found, as in `Seen`."""
         return self.seen.missing
 
     def features(self, skeleton: Skeleton) -> Float[Tensor, "*batch inputs"]:
