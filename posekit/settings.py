@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from posekit.losses import TERMS
 from posekit.parameters import (
+    FRAME_METHODS,
     LABEL_FREE_METHODS,
     LEARNT_METHODS,
     REPORT_METHODS,
@@ -114,6 +115,15 @@ class Network(Group):
     norm: Literal["batch", "layer"] = parameter("batch", "normalisation layers", REPORT_METHODS)
     dropout: str = parameter("0.0", 'probability, or "0.5->0.0" to switch it off half way', REPORT_METHODS)
     root: Literal["preset", "positive", "free"] = parameter("preset", "how the root's depth is read", REPORT_METHODS)
+    start_weights: Literal["preset", "zero", "random"] = parameter(
+        "preset", "of the last layer; preset: zero with a positive root, random with a free one", FRAME_METHODS
+    )
+    start_distance: float = parameter(
+        0.0,
+        "metres in front of the camera at which people are put before training; 0 for the preset",
+        FRAME_METHODS,
+        can_be_0=True,
+    )
     positions: Literal["sinusoid", "none"] = parameter("sinusoid", "how the transformer knows time", ("sequence",))
     feedforward: int = parameter(0, "hidden units of an encoder layer; 0 for the preset", ("sequence",), can_be_0=True)
     output: Literal["preset", "depths", "free"] = parameter(
