@@ -53,7 +53,7 @@ lens: str = "own"  # lens model of the cameras; own is the one the 2D follows [o
 cameras: str = "all"  # that training sees, joined by "+"; adaptation adapts to test_cameras; not for triangulation
 test_cameras: str = "all"  # that the test uses, joined by "+"
 stride: int = 1  # take every stride-th frame
-noise_px: float = 0.0  # standard deviation of added 2D noise, training and test
+noise_px: float = 0.0  # typical added 2D noise, training and test; a joint's own is 0.5 to 1.5 times that
 measured_on: str = "test"  # the test set, or a quarter held out of the training clips, to choose settings on [test, validation]
 
 # what the lifter sees

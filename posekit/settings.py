@@ -50,7 +50,9 @@ class Data(Group):
     cameras: str = parameter("all", 'that training sees, joined by "+"; adaptation adapts to test_cameras', LEARNT_METHODS)
     test_cameras: str = parameter("all", 'that the test uses, joined by "+"')
     stride: int = parameter(1, "take every stride-th frame")
-    noise_px: float = parameter(0.0, "standard deviation of added 2D noise, training and test", can_be_0=True)
+    noise_px: float = parameter(
+        0.0, "typical added 2D noise, training and test; a joint's own is 0.5 to 1.5 times that", can_be_0=True
+    )
     measured_on: Literal["test", "validation"] = parameter(
         "test", "the test set, or a quarter held out of the training clips, to choose settings on"
     )
