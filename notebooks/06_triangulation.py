@@ -273,7 +273,6 @@ assert abs(again[NAMES[0]] / again[NAMES[1]] - 1) < 0.01
 {name: f"{error:.1f} mm" for name, error in again.items()}
 
 # %% [markdown]
-# A lifter's joints err together with its root, so these metrics do not charge it in the same way.
 # Where triangulation is compared with a lifter, look at both errors.
 #
 # ## Outliers
