@@ -238,8 +238,8 @@ curves = {
     for name in NAMES
 }
 alt = (
-    "Triangulation error grows in proportion to the 2D noise. It is larger with two views "
-    "than with three, and larger by report_mpjpe than by mean_joint_distance."
+    "Triangulation error grows in proportion to the 2D noise. It is larger with two "
+    "views than with three, and larger by report_mpjpe than by mean_joint_distance."
 )
 curve_figure(curves, "2D noise (pixels)", "error by either metric (mm)", alt=alt)
 
