@@ -309,8 +309,8 @@ curves = {
     "test error": (curve.epoch, curve.report_mpjpe_mm),
 }
 alt = (
-    "Two falling curves over the epochs, in millimetres: the training loss and the test "
-    "error, which lies above it in the last epochs."
+    "Two falling curves over the epochs, in millimetres: the training loss and the "
+    "test error, which lies above it in the last epochs."
 )
 curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
 
@@ -441,4 +441,4 @@ fit(with_mirror, both, supervised_loss, **half, generator=rng)
 mirrored_mm = evaluate(with_mirror, test).metrics_mm["report_mpjpe"]
 without_mm = result.metrics_mm["report_mpjpe"]
 better = "It falls" if mirrored_mm < without_mm else "It does not fall"
-f"{better}: report_mpjpe {mirrored_mm:.1f} mm with mirror images, {without_mm:.1f} mm without"
+f"{better}: report_mpjpe {mirrored_mm:.1f} mm with them, {without_mm:.1f} mm without"

@@ -197,8 +197,8 @@ curve = fit(lifter, views, label_free_loss, epochs=epochs, **options, **watch)
 
 # %%
 alt = (
-    "The test error of label-free training, in millimetres, over the epochs. It ends far "
-    "below where it began, and may rise for a while on the way."
+    "The test error of label-free training, in millimetres, over the epochs. It ends "
+    "far below where it began, and may rise for a while on the way."
 )
 curves = {"test error": curve.measured()}
 curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
@@ -544,7 +544,8 @@ Markdown(table(["at the switch, without", "loss of one batch, screen units"], li
 
 # %%
 start, one_step, later = error[steps], error[steps + 1], error[-1]
-f"report_mpjpe: {start:.0f} mm, {one_step:.0f} mm one step later, {later:.0f} mm after two epochs"
+moments = {"at the switch": start, "a step later": one_step, "two epochs later": later}
+{name: f"report_mpjpe {mm:.0f} mm" for name, mm in moments.items()}
 
 # %% [markdown]
 # It is the weights that move, and faster than they would without the switch. From the same weights, as many steps without either noise, or without one of them:
@@ -639,4 +640,5 @@ two_mm, three_mm = (
     evaluate(one, test.select_views(["C3"])).metrics_mm["report_mpjpe"]
     for one in (from_two, all_three)
 )
-f"measured on C3 alone, report_mpjpe: {two_mm:.0f} mm; taught by all three {three_mm:.0f} mm"
+errors = {"taught by two cameras": two_mm, "taught by all three": three_mm}
+{name: f"report_mpjpe {mm:.0f} mm, measured on C3" for name, mm in errors.items()}
