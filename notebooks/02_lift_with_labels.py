@@ -49,7 +49,7 @@ from posekit.datasets import load_dataset
 from posekit.figures import comparison_figure, curve_figure
 from posekit.lifters import FrameLifter
 from posekit.losses import supervised_loss
-from posekit.random import generator
+from posekit.random import generator, seeded
 from posekit.records import in_words, recorded, report_table, table
 from posekit.skeleton import to_root_anchored
 from posekit.training import evaluate, fit, lift
@@ -145,9 +145,43 @@ answer = to_root_anchored(theirs(question))
 torch.testing.assert_close(answer, ours(question), atol=1e-5, rtol=1e-5)
 
 # %% [markdown]
-# posekit's default differs in one respect.
-# It reads the first row as a direction and the logarithm of a distance, so that nobody is ever placed behind the camera.
-# Why that matters is a story for [](03_lift_without_labels).
+# ## The default head
+#
+# posekit's default, which we train below, differs in its last layer, the **head**.
+# It reads the first row as a direction $(x, y)$ and the logarithm of a depth, relative to the distance at which people are expected.
+# The depth is thus positive whatever the weights.
+
+
+# %%
+def positive_head(rows, scene_distance=4.0):
+    """Rows (N, J, 3) of the last layer -> absolute joints (N, J, 3)."""
+    x, y, log_depth = rows[:, :1].unbind(-1)
+    ray = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    root = scene_distance * log_depth.exp().unsqueeze(-1) * ray
+    return torch.cat([root, root + rows[:, 1:]], dim=1)
+
+
+# %% [markdown]
+# The layer also starts at zero: before training everybody is at one point, in the middle of the picture and 4 m away.
+
+# %%
+default = FrameLifter(15, width).eval()
+start = default(question)
+torch.testing.assert_close(start, torch.tensor([0.0, 0.0, 4.0]).expand_as(start))
+
+# %% [markdown]
+# With other weights in that layer, so that there is something to compare, the two heads agree:
+
+# %%
+features = torch.rand(8, width, generator=generator(seed))
+linear = default.outer.linear
+with torch.no_grad():
+    linear.weight.uniform_(-0.1, 0.1, generator=generator(seed))
+    rows = linear(features).unflatten(-1, (-1, 3))
+    torch.testing.assert_close(positive_head(rows), default.outer(features))
+
+# %% [markdown]
+# What the start and the positive depth are good for is a question for [](03_lift_without_labels).
 #
 # ## The error, by its full name
 #
@@ -212,7 +246,51 @@ f"{1000 * error.mean():.1f} mm"
 # ## Training
 #
 # The loss is the report's metric itself, in metres.
-# `fit` is one loop of about a hundred lines: shuffle, take a batch, step downhill.
+# The loop that makes it smaller is always the same: shuffle, take a batch, step downhill.
+# The steps are those of Adam {cite}`kingma2015adam`, which scales each weight's step by how large its gradients have been.
+# How long the steps are follows the **one-cycle** schedule {cite}`smith2019superconvergence`: the learning rate rises to its peak, then falls to nearly zero.
+
+
+# %%
+def train_loop(lifter, samples, loss, epochs, batch_size, learning_rate, rng):
+    steps = epochs * -(-len(samples) // batch_size)
+    optimizer = torch.optim.Adam(lifter.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps)
+    lifter.train()
+    with seeded(rng):  # draws batches and dropout from our generator
+        for _ in range(epochs):
+            for index in torch.randperm(len(samples)).split(batch_size):
+                value = loss(lifter, samples[index])
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
+                schedule.step()
+    lifter.eval()
+
+
+# %% [markdown]
+# posekit's `fit` is this loop, with the curve, early stopping, checkpoints and the switch of [](03_lift_without_labels) around it.
+# From the same seed both lead to the same weights, to the last bit:
+
+# %%
+some = samples[::20]
+brief = dict(epochs=2, batch_size=batch_size, learning_rate=learning_rate)
+
+
+def trained_by(loop, draws, **how):
+    lifter = FrameLifter(15, 32, dropout=0.5, generator=draws)
+    loop(lifter, some, supervised_loss, **brief, **how)
+    return lifter.state_dict().values()
+
+
+# %%
+rng, same = generator(seed), generator(seed)
+ours = trained_by(train_loop, rng, rng=rng)
+theirs = trained_by(fit, same, generator=same, schedule="one_cycle")
+assert all(torch.equal(a, b) for a, b in zip(ours, theirs))
+
+# %% [markdown]
+# Now with all poses:
 
 # %%
 options = dict(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
@@ -231,13 +309,13 @@ curves = {
     "test error": (curve.epoch, curve.report_mpjpe_mm),
 }
 alt = (
-    "Two falling curves over the epochs: the training loss and, above it at the end, "
-    "the test error, in millimetres."
+    "Two falling curves over the epochs, in millimetres: the training loss and the "
+    "test error, which lies above it in the last epochs."
 )
 curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
 
 # %% [markdown]
-# The two curves part: the network comes to know the training poses better than new ones.
+# Only towards the end do the two curves part: by then the network knows the training poses better than new ones.
 # The test set shows the same three people in other clips.
 
 # %%
@@ -247,14 +325,41 @@ rows = [[f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items
 Markdown(table(["metric", "mm, synthetic test clips"], rows))
 
 # %% [markdown]
-# The error of the root is by far the largest, for one picture hardly shows how far away somebody is,
+# The error of the root is by far the largest. One picture hardly shows how far away somebody is,
 # as we saw in [](01_one_pose_many_views).
-# The lifter can know it at all only because it has met these three people and learnt how tall they are.
 
 # %%
 root_part = result.metrics_mm["root_error"] / 15
 share = root_part / result.metrics_mm["report_mpjpe"]
 f"the root is one joint of fifteen, and {share:.0%} of the report's metric"
+
+# %% [markdown]
+# What does the lifter go by? Change one thing about the picture at a time, and see what becomes of the depth.
+# A person drawn a tenth smaller might be further away; so might one whose feet are higher in the picture, on a floor that these cameras look down on.
+
+
+# %%
+def depth_of(screen):
+    return lift(lifter, screen)[..., 0, 2].median().item()
+
+
+seen = test.screen()
+centre = seen.mean(dim=-2, keepdim=True)
+smaller = centre + 0.9 * (seen - centre)
+lower = seen + torch.tensor([0.0, 16 / 320])  # 16 of 640 x 480 pixels
+
+# %%
+change = {
+    "a tenth smaller": depth_of(smaller) / depth_of(seen) - 1,
+    "16 pixels lower": depth_of(lower) / depth_of(seen) - 1,
+}
+assert change["a tenth smaller"] > 0 > change["16 pixels lower"]
+{name: f"{share:+.1%}" for name, share in change.items()}
+
+# %% [markdown]
+# It goes by both: by how large people appear, which tells the distance of people whose size it has learnt, and by where they are in the picture.
+# A person a tenth smaller is not taken to be a tenth further away, as size alone would say.
+# The second clue is one of these cameras, and does not hold for others.
 
 # %% [markdown]
 # ## See the poses
@@ -322,6 +427,7 @@ assert error[hardest[0]] > error[1:].mean()
 # %% [markdown]
 # **2.** A mirrored pose is as good a question as the pose itself.
 # Train on both, for as many steps as before, and see whether the test error falls. `Skeleton.mirror` mirrors 2D and 3D poses.
+# A mirrored picture is that of a mirrored camera, which the test does not have, and each pose itself comes up half as often.
 
 # %% tags=["hide-cell"]
 mirror = train.skeleton.mirror
@@ -334,4 +440,5 @@ with_mirror = FrameLifter(15, width, dropout=0.0, generator=rng)
 fit(with_mirror, both, supervised_loss, **half, generator=rng)
 mirrored_mm = evaluate(with_mirror, test).metrics_mm["report_mpjpe"]
 without_mm = result.metrics_mm["report_mpjpe"]
-f"{mirrored_mm:.1f} mm with mirrored poses, {without_mm:.1f} mm without"
+better = "It falls" if mirrored_mm < without_mm else "It does not fall"
+f"{better}: report_mpjpe {mirrored_mm:.1f} mm with them, {without_mm:.1f} mm without"

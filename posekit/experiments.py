@@ -101,6 +101,7 @@ def make_lifter(experiment: Experiment, skeleton: Skeleton, generator: torch.Gen
         return SequenceLifter(joints, layers=network.blocks, **shared)
     if experiment.method == "temporal_convolution":
         return TemporalConvLifter(joints, window=window, **shared)
+    shared |= dict(start_weights=network.start_weights, start_distance=network.start_distance)
     return FrameLifter(joints, blocks=network.blocks, **shared)
 
 

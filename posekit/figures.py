@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from posekit.cameras import Cameras
-from posekit.colors import CAMERA, GHOST, LINES
+from posekit.colors import CAMERA, COLORS, GHOST, LINES
 from posekit.drawing import EYE, LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
 from posekit.renaming import renamed
@@ -178,6 +178,24 @@ def _frusta(cameras: Cameras, depth: float = 0.7) -> go.Scatter3d:
 def _labels(cameras: Cameras, names: tuple[str, ...]) -> go.Scatter3d:
     x, y, z = (cameras.centers_world + torch.tensor([0, 0, 0.35])).numpy().T
     return go.Scatter3d(x=x, y=y, z=z, mode="text", text=list(names), textfont=dict(color=CAMERA, size=13), **UNNAMED)
+
+
+def rays_figure(
+    pixels: Tensor, pose_world: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options
+) -> go.Figure:
+    """The rays on which the cameras see one joint, in the room: pixels (V, 2), over a pose (J, 3) in grey, world metres."""
+    far = 1.6 * cameras.world_to_camera(pose_world)[:, :1, 2:]  # past the person
+    ends = cameras.camera_to_world(far * cameras.pixels_to_rays(pixels.unsqueeze(-2)))
+    starts = cameras.centers_world.unsqueeze(-2)
+    lines = torch.cat([starts, ends, torch.full_like(ends, torch.nan)], dim=-2).flatten(0, 1)
+    x, y, z = lines.numpy().T
+    rays = go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=COLORS["right"], width=4), **UNNAMED)
+    extra = [_frusta(cameras), _labels(cameras, view_names), rays]
+    panel = Panel("", [Layer(_still(pose_world), skeleton, ghost=True)], box=ROOM_BOX, extra=extra)
+    alt = (
+        f"A room with a person in grey and cameras {', '.join(view_names)}; from each a ray runs to one joint, where they meet."
+    )
+    return show([panel], alt, **{"height": 460} | options)
 
 
 def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options) -> go.Figure:

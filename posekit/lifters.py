@@ -14,6 +14,7 @@ from posekit.skeleton import check_joints, from_root_anchored
 from posekit.window_lifter import WindowLifter
 
 ROOTS = ("positive", "free")
+STARTS = ("preset", "zero", "random")
 NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
@@ -26,24 +27,41 @@ class RootAnchoredHead(nn.Module):
         width: of the features.
         joints: number of joints, J.
         root: "positive": the first row is the root's ray (x / z, y / z) and the logarithm of its depth over
-            `scene_distance`, so the depth is positive by construction. The layer starts at zero: the first guess is
-            a point in the middle of the view at `scene_distance`, in front of every camera of a ring. "free": as
-            published, x, y, z directly; with about half of all seeds most people start behind the camera.
-        scene_distance: metres, for a "positive" root.
+            `scene_distance`, so the depth is positive by construction. "free": as published, x, y, z directly.
+        scene_distance: metres, for a "positive" root; `triangulation.scene_distance` tells it from the cameras.
+        start_weights: of the untrained layer. "zero": the first guess is a point in the middle of the view. "random":
+            as published. "preset": zero for a "positive" root, random for a "free" one, which with about half of all
+            seeds puts most people behind the camera.
+        start_distance: metres in front of the camera that are added to the root's depth before training ("free"), or
+            that replace `scene_distance` there ("positive"). 0 leaves the start as it is.
 
     Raises:
-        ValueError: for another `root`.
+        ValueError: for another `root` or `start_weights`, or a negative `start_distance`.
     """
 
-    def __init__(self, width: int, joints: int, root: str, scene_distance: float):
+    def __init__(
+        self,
+        width: int,
+        joints: int,
+        root: str,
+        scene_distance: float,
+        start_weights: str = "preset",
+        start_distance: float = 0.0,
+    ):
         super().__init__()
         if root not in ROOTS:
             raise ValueError(f"root must be one of {ROOTS}, got {root!r}")
+        if start_weights not in STARTS or start_distance < 0:
+            expected = f"start_weights must be one of {STARTS} and start_distance not negative"
+            raise ValueError(f"{expected}, got {start_weights!r} and {start_distance}")
         self.root, self.scene_distance = root, scene_distance
         self.linear = nn.Linear(width, 3 * joints)
-        if root == "positive":
+        if start_weights == "zero" or (start_weights == "preset" and root == "positive"):
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
+        if start_distance:
+            with torch.no_grad():
+                self.linear.bias[2] += start_distance if root == "free" else math.log(start_distance / scene_distance)
 
     def forward(self, features: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch J 3"]:
         """Features -> absolute joints."""
@@ -70,6 +88,7 @@ class FrameLifter(nn.Module):
         dropout: probability of dropping a hidden unit in train mode.
         norm: "batch" as published, or "layer".
         root, scene_distance: how the position of the root is read; see `RootAnchoredHead`.
+        start_weights, start_distance: where people are put before training; see there.
         generator: of the initial weights.
 
     Source: J. Martinez et al., "A simple yet effective baseline for 3d human pose estimation", ICCV 2017.
@@ -90,6 +109,8 @@ class FrameLifter(nn.Module):
         norm: str = "batch",
         root: str = "positive",
         scene_distance: float = 4.0,
+        start_weights: str = "preset",
+        start_distance: float = 0.0,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
@@ -103,7 +124,7 @@ class FrameLifter(nn.Module):
             self.blocks = nn.ModuleList(
                 nn.Sequential(_layer(width, width, norm, dropout), _layer(width, width, norm, dropout)) for _ in range(blocks)
             )
-            self.outer = RootAnchoredHead(width, joints, root, scene_distance)
+            self.outer = RootAnchoredHead(width, joints, root, scene_distance, start_weights, start_distance)
 
     def __repr__(self) -> str:
         return _summary(self)

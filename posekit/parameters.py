@@ -11,6 +11,7 @@ Method = Literal["supervised", "label_free", "adaptation", "sequence", "temporal
 METHODS: tuple[str, ...] = get_args(Method)
 SEQUENCE_METHODS = ("sequence", "temporal_convolution")
 LABEL_FREE_METHODS = ("label_free", "adaptation", *SEQUENCE_METHODS)
+FRAME_METHODS = ("supervised", "label_free", "adaptation")
 REPORT_METHODS = ("supervised", *LABEL_FREE_METHODS)
 LEARNT_METHODS = (*REPORT_METHODS, "scenes")
 

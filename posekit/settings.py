@@ -18,6 +18,7 @@ from typing import Any, Literal
 from posekit.detector import FAULTS, named_faults
 from posekit.losses import TERMS
 from posekit.parameters import (
+    FRAME_METHODS,
     LABEL_FREE_METHODS,
     LEARNT_METHODS,
     REPORT_METHODS,
@@ -58,7 +59,9 @@ class Data(Group):
         "given", "each person's training floor, or all brought to one height; see `levelled`", ("scenes",)
     )
     stride: int = parameter(1, "take every stride-th frame")
-    noise_px: float = parameter(0.0, "standard deviation of added 2D noise, training and test", can_be_0=True)
+    noise_px: float = parameter(
+        0.0, "typical added 2D noise, training and test; a joint's own is 0.5 to 1.5 times that", can_be_0=True
+    )
     noise_correlation: float = parameter(0.0, "frames over which it is correlated; see `detector.Detector`", can_be_0=True)
     missing: float = parameter(0.0, "share of 2D joints that are not found", can_be_0=True, most=1)
     missing_run: float = parameter(0.0, "mean frames of a run of these, or of swapped sides", can_be_0=True)
@@ -146,6 +149,15 @@ class Network(Group):
     norm: Literal["batch", "layer"] = parameter("batch", "normalisation layers", REPORT_METHODS)
     dropout: str = parameter("0.0", 'probability, or "0.5->0.0" to switch it off half way', REPORT_METHODS)
     root: Literal["preset", "positive", "free"] = parameter("preset", "how the root's depth is read", REPORT_METHODS)
+    start_weights: Literal["preset", "zero", "random"] = parameter(
+        "preset", "of the last layer; preset: zero with a positive root, random with a free one", FRAME_METHODS
+    )
+    start_distance: float = parameter(
+        0.0,
+        "metres in front of the camera at which people are put before training; 0 for the preset",
+        FRAME_METHODS,
+        can_be_0=True,
+    )
     positions: Literal["sinusoid", "none"] = parameter("sinusoid", "how the transformer knows time", ("sequence",))
     feedforward: int = parameter(0, "hidden units of an encoder layer; 0 for the preset", ("sequence",), can_be_0=True)
     output: Literal["preset", "depths", "free"] = parameter(

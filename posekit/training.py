@@ -91,7 +91,8 @@ def fit(
             `losses.scene_loss` `Scenes`, which draw new people at every step.
         loss: of the lifter and a batch of samples.
         epochs: passes over the samples, each in a new random order.
-        batch_size: samples per step. A last batch of one is left out: batch norm cannot train on it.
+        batch_size: samples per step. A last batch of one is left out, since batch norm cannot train on it, unless every
+            batch is one: with `batch_size=1`, or a single sample, as in adaptation to one moment.
         learning_rate: with "one_cycle" the peak.
         schedule: "constant", or "one_cycle" (Smith and Topin 2019).
         optimizer: "adam"; or "adamw", which has weight decay 0.01 and momenta (0.9, 0.98), clips a step's gradient to

@@ -189,3 +189,33 @@ def _jacobian(residuals, points):
     rows = torch.eye(2 * views, dtype=torch.float64).view(2 * views, *[1] * (residuals.ndim - 3), views, 1, 2)
     slopes = torch.autograd.grad(residuals, points, rows.expand(2 * views, *residuals.shape), is_grads_batched=True)[0]
     return slopes.movedim(0, -2)
+
+
+def scene_distance(cameras: Cameras) -> float:
+    """How far away the scene is: the mean depth of the point where the cameras' lines of sight come nearest to each other.
+
+    A guess for a lifter's `scene_distance` where nothing else is known of the scene.
+
+    Args:
+        cameras: (*batch, V), two views or more; the mean is over all of them.
+
+    Raises:
+        ValueError: with fewer than two views, if all lines of sight are parallel, or if they meet behind a camera.
+
+    >>> from posekit.datasets import load_dataset
+    >>> cameras = load_dataset("synthetic", "train").cameras
+    >>> f"{scene_distance(cameras):.1f} m"
+    '4.1 m'
+    """
+    if not cameras.shape or cameras.shape[-1] < 2:
+        raise ValueError(f"lines of sight meet only with two cameras or more, got cameras of shape {cameras.shape}")
+    cameras = cameras.to(torch.float64)
+    directions = cameras.R_world_to_camera[..., 2, :]
+    if ((directions @ directions.mT).abs().amin((-2, -1)) > 1 - 1e-4).any():
+        raise ValueError("the cameras' lines of sight are parallel, so they do not meet: measure the distance of the scene")
+    ahead = torch.tensor([0.0, 0.0, 1.0]).to(directions).expand(*cameras.shape, 1, 3)
+    point = _midpoint(ahead, cameras, torch.ones_like(ahead[..., 0]))
+    depth = cameras.world_to_camera(point.unsqueeze(-3))[..., 2]
+    if (depth <= 0).any():
+        raise ValueError("the cameras' lines of sight meet behind a camera: measure the distance of the scene")
+    return depth.mean().item()

@@ -71,6 +71,25 @@ def test_a_positive_root_is_in_front_whatever_the_weights(source):
     assert (ours(screen)[:, 0, 2] > 0).all()
 
 
+def test_where_people_start_does_not_depend_on_how_the_root_is_read(source):
+    screen = torch.rand(50, 15, 2, generator=source)
+    for root in ("free", "positive"):
+        start = lifter(root=root, start_weights="zero", start_distance=40.0)(screen)
+        torch.testing.assert_close(start, torch.tensor([0.0, 0.0, 40.0]).expand_as(start))
+    free, moved = (lifter(root="free", start_distance=metres).eval()(screen) for metres in (0.0, 4.0))
+    torch.testing.assert_close(moved, free + torch.tensor([0.0, 0.0, 4.0]))
+    scattered = lifter(start_weights="random", start_distance=40.0).eval()(screen)[:, 0, 2]
+    assert (scattered > 20).all()
+    assert scattered.std() > 0.1
+
+
+def test_the_start_is_no_other_draw_of_weights():
+    """So that runs from one seed differ in their start alone."""
+    ours, moved = (dict(lifter(root=root, start_weights="random").named_parameters()) for root in ("free", "positive"))
+    assert all(torch.equal(ours[name], moved[name]) for name in ours)
+    assert all(torch.equal(a, b) for a, b in zip(lifter().parameters(), lifter(start_weights="zero").parameters()))
+
+
 def test_missing_joints_enter_at_the_centroid_and_none_at_all_stays_missing(source):
     screen = torch.rand(4, 15, 2, generator=source)
     screen[0, 3] = torch.nan
@@ -104,6 +123,8 @@ def test_unknown_options_are_refused():
         lifter(norm="group")
     with pytest.raises(ValueError, match=r"root must be one of \('positive', 'free'\)"):
         lifter(root="negative")
+    with pytest.raises(ValueError, match=r"start_weights must be one of .* got 'preset' and -1.0"):
+        lifter(start_distance=-1.0)
 
 
 def test_another_skeleton_is_refused(source):

@@ -1,11 +1,14 @@
+import math
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from posekit.cameras import Cameras
 from posekit.datasets.humaneva import humaneva_cameras
 from posekit.random import generator
-from posekit.triangulation import CLOSED_FORMS, refine, triangulate, triangulate_robustly
+from posekit.triangulation import CLOSED_FORMS, refine, scene_distance, triangulate, triangulate_robustly
 
 by_method = pytest.mark.parametrize("method", CLOSED_FORMS)
 
@@ -120,3 +123,32 @@ def test_what_cannot_be_is_refused(cameras, pixels):
         triangulate(pixels, cameras, method="guess")
     with pytest.raises(ValueError, match="at least three views, got 2"):
         triangulate_robustly(pixels[:, :2], cameras[:2])
+
+
+def looking_at(point, distances):
+    """Cameras on horizontal rays around a point, at these distances from it."""
+    R, t = [], []
+    for k, distance in enumerate(distances):
+        forward = torch.tensor([math.cos(k), math.sin(k), 0.0], dtype=torch.float64)
+        down = torch.tensor([0.0, 0.0, -1.0], dtype=torch.float64)
+        R.append(torch.stack([torch.linalg.cross(down, forward), down, forward]))
+        t.append(-R[-1] @ (point - distance * forward))
+    pair = torch.ones(len(R), 2, dtype=torch.float64)
+    cameras = dict(t_world_to_camera=torch.stack(t), focal_px=500 * pair, center_px=100 * pair, image_size_px=200 * pair)
+    return Cameras.checked(R_world_to_camera=torch.stack(R), lens="none", **cameras)
+
+
+def test_the_scene_is_where_lines_of_sight_meet():
+    cameras = looking_at(torch.tensor([1.0, -2.0, 0.7], dtype=torch.float64), [3.0, 5.0, 10.0])
+    assert scene_distance(cameras) == pytest.approx(6.0)
+    assert scene_distance(Cameras.stack([cameras, cameras])) == pytest.approx(6.0)
+
+
+def test_lines_of_sight_that_do_not_meet_in_front_are_refused():
+    point = torch.zeros(3, dtype=torch.float64)
+    with pytest.raises(ValueError, match="two cameras or more"):
+        scene_distance(looking_at(point, [3.0]))
+    with pytest.raises(ValueError, match="parallel"):
+        scene_distance(looking_at(point, [3.0, 5.0])[torch.tensor([0, 0])])
+    with pytest.raises(ValueError, match="behind a camera"):
+        scene_distance(looking_at(point, [3.0, -5.0]))

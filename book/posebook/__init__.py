@@ -55,7 +55,7 @@ def _configure(app, config):
 def code_digest(root: Path) -> str:
     """Digest of everything besides their own cells that chapters' outputs depend on: library, records, kernel, versions."""
     results, kernels = (sorted((root / "book" / folder).rglob("*.json")) for folder in ("results", "posebook/jupyter"))
-    lists = [root / "book" / name for name in ("results/runs.yml", "fuzz.json")]
+    lists = [root / "book" / name for name in ("results/runs.yml", "claims.yml", "fuzz.json")]
     return digest_of([*library_files(root), *lists, *results, *kernels], root)
 
 
