@@ -247,7 +247,8 @@ Markdown(table(header, [[w, *(f"{e:.1f}" for e in es)] for w, es in errors.items
 # %%
 gain = [a / b for a, b in zip(errors["one frame of smoothed 2D"], errors["one frame"])]
 assert gain[1] < 0.9  # independent noise
-f"smoothed 2D leaves {gain[1]:.0%} of the error under independent noise, {gain[2]:.0%} under correlated"
+kept = f"{gain[1]:.0%} under independent noise, {gain[2]:.0%} under correlated"
+f"of the error, smoothed 2D leaves {kept}"
 
 # %% [markdown]
 # ## A window that sees the noise

@@ -90,8 +90,8 @@ def _evaluating(lifter: nn.Module):
 def share_behind(lifter: nn.Module, screen: Float[Tensor, "*batch J 2"], generator: torch.Generator) -> float:
     """The share of people whose root a lifter puts behind the camera while it trains, that is in train mode.
 
-    For an untrained lifter with a free root it tells whether label-free training is likely to find the way to the
-    front; see the book's "What we found". With a root that is positive by construction it is 0.
+    For an untrained lifter with a free root it tells whether label-free training is likely to be lost; see the book's
+    "What we found". With a root that is positive by construction it is 0.
 
     Args:
         lifter: of single frames; left untouched, batch-norm statistics included.
