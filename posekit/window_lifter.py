@@ -33,9 +33,10 @@ class SeenOverTime(NamedTuple):
 
     seen: the version that the others are compared with.
     apart: how far the other versions are from it.
-    spread: for each mean, the logarithm of how far the joint is from it typically; last, of its first and second
-        differences: steps from frame to frame, which are motion and noise, and bends, which are hardly any but noise.
+    spread: for each mean, the logarithm of how far the joint is from it typically; last, of its steps and bends.
     evidence: for each mean, the logarithm of the confidence it found.
+
+    Steps are first differences in time, which are motion and noise; bends are second ones, hardly any but noise.
     """
 
     seen: Seen

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posebook.still import still_svg
-from posekit.figures import curve_figure
+from posekit.figures import bar_figure, curve_figure
 
 EPOCHS = [1, 5, 10, 15]
 
@@ -67,3 +67,21 @@ def test_a_level_line_and_a_single_point_are_drawn():
     for epochs, values in ((EPOCHS, [2, 2, 2, 2]), ([1], [2])):
         (line,), *_ = drawn({"error": (epochs, values)})
         assert np.isfinite(line).all()
+
+
+def test_bars_are_as_long_as_their_values_and_lie_in_the_rows_of_their_labels():
+    bars = {"one": {"knee & ankle": 10.0, "hip": 5.0}, "other": {"hip": 20.0, "knee & ankle": 2.0}}
+    figure = json.loads(bar_figure(bars, "error (mm)", "alt").to_json())
+    svg = ElementTree.fromstring(still_svg(figure))
+    rows = {text.text: float(text.get("y")) for text in svg.iter("text") if text.get("text-anchor") == "end"}
+    assert list(rows) == ["knee & ankle", "hip"]
+    drawn = [rect for rect in svg.iter("rect") if rect.get("height") != "14"]  # not the legend's
+    values = [value for series in bars.values() for value in series.values()]
+    lengths = np.array([float(rect.get("width")) for rect in drawn])
+    np.testing.assert_allclose(lengths / lengths.max(), np.array(values) / max(values), atol=1e-3)
+    labels = [label for series in bars.values() for label in series]
+    apart = abs(rows["hip"] - rows["knee & ankle"])
+    for rect, label in zip(drawn, labels):
+        middle = float(rect.get("y")) + float(rect.get("height")) / 2
+        assert abs(middle + 4 - rows[label]) < apart / 2
+    assert {"one", "other", "error (mm)", "10.0", "20.0"} <= {text.text for text in svg.iter("text")}

@@ -1,7 +1,7 @@
 """A still SVG picture of a plotly figure's first frame, for print, for readers without scripts, and while plotly loads.
 
-Covers what `posekit.figures` uses: scatter and scatter3d lines, markers and text. 3D is drawn as seen from the figure's
-eye. A chart, that is, a figure with axis titles, gets ticks and a legend.
+Covers what `posekit.figures` uses: scatter and scatter3d lines, markers and text, and horizontal bars. 3D is drawn as seen
+from the figure's eye. A chart, that is, a figure with axis titles, gets ticks and a legend.
 """
 
 import base64
@@ -13,13 +13,22 @@ import numpy as np
 WIDTH = 720
 LEGEND_COLUMNS = 3
 LEGEND_ROW = 0.05  # of the height
+LABELS = 0.3  # of the width, beside horizontal bars
 DASHES = {"dash": "9 6", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "16 6"}
 
 
 def still_svg(figure: dict) -> str:
     """SVG of the figure, `WIDTH` units wide; what has no colour of its own takes the page's through currentColor."""
+    height = int(figure["layout"].get("height") or 420)
+    parts = _bars(figure, height) if figure["data"][0]["type"] == "bar" else _lines(figure, height)
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" font-size="13" font-family="sans-serif" aria-hidden="true">{"".join(parts)}</svg>'
+    )
+
+
+def _lines(figure: dict, height: int) -> list[str]:
+    """SVG of lines, their text, and what surrounds them."""
     layout = _with_ranges(figure)
-    height = int(layout.get("height") or 420)
     parts = _chart_frame(figure, layout, height) if "title" in layout.get("yaxis", {}) else []
     for trace in figure["data"]:
         points = _points(trace, layout, height)
@@ -31,9 +40,30 @@ def still_svg(figure: dict) -> str:
         parts += [_text(x, y, text, color) for text, (x, y) in zip(trace.get("text") or (), points)]
     for note in layout.get("annotations", ()):
         parts.append(_text(note["x"] * WIDTH, (1 - note["y"]) * height, note["text"]))
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" font-size="13" font-family="sans-serif" aria-hidden="true">{"".join(parts)}</svg>'
-    )
+    return parts
+
+
+def _bars(figure: dict, height: int) -> list[str]:
+    """SVG of horizontal bars from zero, each with its value; labels from the top, in the order of the first series."""
+    traces, top, bottom = figure["data"], 30, 40
+    labels = list(dict.fromkeys(label for trace in traces for label in trace["y"]))
+    row = (height - top - bottom) / len(labels)
+    thick = 0.8 * row / len(traces)
+    longest = max(np.nanmax(_numbers(trace["x"])) for trace in traces)
+    parts = [_text((LABELS + 1) / 2 * WIDTH, height - 10, figure["layout"]["xaxis"]["title"]["text"])]
+    parts += [_text(LABELS * WIDTH - 8, top + row * (n + 0.5) + 4, label, anchor="end") for n, label in enumerate(labels)]
+    for place, trace in enumerate(traces):
+        color = trace["marker"]["color"]
+        for label, value in zip(trace["y"], _numbers(trace["x"])):
+            y = top + row * (labels.index(label) + 0.1) + place * thick
+            long = (0.92 - LABELS) * WIDTH * value / longest
+            parts.append(f'<rect x="{LABELS * WIDTH:.0f}" y="{y:.1f}" width="{long:.1f}" height="{thick:.1f}" fill="{color}"/>')
+            parts.append(_text(LABELS * WIDTH + long + 6, y + thick / 2 + 4, f"{value:.1f}", anchor="start"))
+        if len(traces) > 1:
+            x = place * WIDTH / LEGEND_COLUMNS
+            parts.append(f'<rect x="{x:.0f}" y="8" width="14" height="14" fill="{color}"/>')
+            parts.append(_text(x + 20, 20, trace["name"], anchor="start"))
+    return parts
 
 
 def _points(trace: dict, layout: dict, height: int) -> np.ndarray:

@@ -24,9 +24,10 @@ class BundleAdjustment(NamedTuple):
     points: the joints' places, metres if the start's were; NaN where fewer than two views saw the joint.
     cost_px2: mean robust squared residual, s^2 log(1 + (r / s)^2).
     residuals_px: distance of every 2D joint from the image of its point; NaN where missing.
-    rotation_std_deg, centre_std, focal_std: standard deviations by camera that the residuals imply: of the turn
-        (degrees), of the centre (the unit of the points) and of the focal length (as a share of it), all relative to the
-        first camera, which has none. Infinite where the images do not determine the value.
+
+    The last three are standard deviations by camera that the residuals imply: `rotation_std_deg` of the turn (degrees),
+    `centre_std` of the centre (the unit of the points) and `focal_std` of the focal length (as a share of it), all
+    relative to the first camera, which has none. They are infinite where the images do not determine the value.
     """
 
     cameras: Cameras

@@ -20,7 +20,7 @@ MOST_POINTS = 600  # that candidates are scored and refined on
 
 
 class RelativePoses(NamedTuple):
-    """Candidates for every pair of views, the best first: x_b = R x_a + t with |t| = 1.
+    """Candidates for every pair of views, the best first: x_b = R x_a + t, where t has length 1.
 
     cost: mean robust squared Sampson distance, px^2; infinite where a pair has fewer candidates.
     in_front: share of the matches that lie in front of both cameras.
