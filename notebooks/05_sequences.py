@@ -295,7 +295,7 @@ assert all(
 #
 # ## On HumanEva-I
 #
-# The same at full size, recorded: one frame, the best chain of filters around it, and windows of two lengths, all trained for the same number of steps
+# The same at full size, recorded: one frame, the best chain of filters around it, and a window of 27 frames, all trained for the same number of steps with one seed
 # without labels, on training views with independent noise. Widths of the filters were chosen on held-out training clips, for each kind of noise.
 
 # %%
