@@ -301,7 +301,7 @@ class Experiment(Group):
 
     @property
     def target_poses(self) -> str:
-        """Whose poses a supervised lifter or one of scenes learns from: "labels" or "triangulation"."""
+        """Whose poses a supervised lifter or one of scenes learns from, "labels" or "triangulation"."""
         preset = "labels" if self.method == "supervised" else "triangulation"
         return preset if self.teacher.teacher == "preset" else self.teacher.teacher
 

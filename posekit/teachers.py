@@ -18,7 +18,7 @@ from posekit.triangulation import refine, triangulate
 from posekit.virtual_cameras import shifted
 
 FLOOR_QUANTILE = 0.02
-"""The share of frames whose lowest ankle may be below the height that stands for the floor: marker faults, not steps."""
+"""The share of frames whose lowest ankle may be below the height that stands for the floor, by faults of the markers."""
 
 
 def triangulated(dataset: MultiViewDataset, smooth: float = 0.0) -> MultiViewDataset:

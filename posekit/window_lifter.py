@@ -17,7 +17,7 @@ MEANS = (0.4, 1.2, 3.0, 6.0, 12.0)
 PARABOLAS = (2.5, 5.0, 10.0)
 """Standard deviations, in frames, of the Gaussians that weight the frames of a mean or of a fitted parabola."""
 BASE = 6
-"""Which of the averages the others are compared with: the parabola of 5 frames."""
+"""Which of the averages the others are compared with, the parabola of 5 frames."""
 VERSIONS = len(MEANS) + len(PARABOLAS) + 1
 """The last is the base, followed along its parabola's slope for 5 frames."""
 BENT = 0.1

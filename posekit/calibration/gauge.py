@@ -17,7 +17,7 @@ from posekit.cameras import Cameras
 from posekit.skeleton import Skeleton
 
 LEG_OF_STATURE = 0.491
-"""Thigh and shank together, as a share of the stature: .245 + .246 (R. Drillis and R. Contini, 1966)."""
+"""Thigh and shank together, as a share of the stature, .245 and .246 (R. Drillis and R. Contini, 1966)."""
 
 BODY_WEIGHT_M = 0.05  # as far as feet spread less than this, the spine says which way is up
 

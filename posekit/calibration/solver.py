@@ -41,7 +41,7 @@ class Problem:
 
     @property
     def focal_weight(self) -> float:
-        """Of the squared deviation of a logarithm, in px^2: a deviation as expected counts as a typical residual."""
+        """Of the squared deviation of a logarithm, in px^2, so that a deviation as expected counts as a typical residual."""
         return (self.robust_px / 3 / self.focal_prior) ** 2
 
     def subset(self, index: Tensor) -> "Problem":

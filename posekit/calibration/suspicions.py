@@ -31,7 +31,7 @@ class Synchronisation(NamedTuple):
 
     @property
     def best(self) -> Int[Tensor, " pairs"]:
-        """The shift of every pair: of least cost, if that is by 4 % less than without a shift; else 0."""
+        """The shift of every pair, that of least cost if that is by 4 % less than without a shift; else 0."""
         cost = self.cost_px2.nan_to_num(nan=torch.inf)
         lowest, index = cost.min(-1)
         return self.shifts[index] * (lowest < 0.96 * cost[:, self.shifts == 0].squeeze(-1))
@@ -88,7 +88,7 @@ class Misreadings(NamedTuple):
 
     @property
     def best(self) -> Int[Tensor, " pairs"]:
-        """The reading of every pair: another than the first only if it costs less than half."""
+        """The reading of every pair, another than the first only if it costs less than half."""
         lowest, index = self.cost_px2.min(0)
         given = self.cost_px2[0]
         return index.where((lowest < given / 2) & (given > 1e-6), 0)  # exact 2D fits both ways
