@@ -225,7 +225,7 @@ reprojection_figure(guesses, moment, train.view_names, train.skeleton)
 
 # %%
 clip = test.clips[1]
-frames = slice(clip.start, clip.start + 90)
+frames = slice(clip.start, clip.start + 60)
 in_camera = lift(lifter, test.screen()[frames])
 lifted = test.frame_cameras[frames].camera_to_world(in_camera)
 

@@ -423,7 +423,7 @@ Markdown(tables["ladder"].markdown(runs))
 #
 # A lifter is of use where training was not.
 # In these rows one camera or one person is left out of training and then tested alone; "seen" is the same test for the lifter that had them all.
-# In the last three rows the test cameras are changed: raised by half a metre, moved a metre nearer, or with a lens of half the focal length.
+# In three more rows the test cameras are changed: raised by half a metre, moved a metre nearer, or with a lens of half the focal length.
 # A raised or nearer camera is tilted so that the middle of the room stays where it was in the picture.
 # No such camera recorded anything, so the 2D of these rows is drawn: the test's views are triangulated, and the poses projected into the changed cameras, also where a joint leaves the picture.
 # What is measured against is the data's own 3D.

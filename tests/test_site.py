@@ -32,7 +32,9 @@ def test_the_page_shows_everything_without_complaint(opened):
     page, width = opened.page, opened.width
     first = opened.theme()
     for figure in opened.figures:
-        assert figure.query_selector(".gl-container canvas, .main-svg .scatterlayer .trace"), "nothing drawn"
+        assert figure.query_selector(".gl-container canvas, .main-svg .scatterlayer .trace, .main-svg .barlayer .trace"), (
+            "nothing drawn"
+        )
     for theme in (first, {"light": "dark", "dark": "light"}[first]):
         opened.turn(theme)
         assert opened.theme() == theme
