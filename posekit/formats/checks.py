@@ -4,6 +4,7 @@ Each check looks for one cause and names it. A rig that passes may still be impr
 `triangulation.triangulate` say how precise it is.
 """
 
+from dataclasses import replace
 from itertools import combinations
 
 import torch
@@ -115,13 +116,4 @@ def _fit(pixels: Tensor, cameras: Cameras, confidence: Tensor) -> tuple[float, f
 
 def _inverse(cameras: Cameras) -> Cameras:
     """The cameras whose extrinsics are the inverse of these."""
-    return Cameras.checked(
-        R_world_to_camera=cameras.R_world_to_camera.mT,
-        t_world_to_camera=cameras.centers_world,
-        focal_px=cameras.focal_px,
-        center_px=cameras.center_px,
-        radial=cameras.radial,
-        tangential=cameras.tangential,
-        image_size_px=cameras.image_size_px,
-        lens=cameras.lens,
-    )
+    return replace(cameras, R_world_to_camera=cameras.R_world_to_camera.mT, t_world_to_camera=cameras.centers_world)
