@@ -130,6 +130,14 @@ def test_a_run_leaves_one_record(workplace):
     assert (workplace / "mine" / "synthetic" / "row-seed3.json").is_file()
 
 
+@by_stem
+def test_each_solution_checks_its_conclusion(script):
+    cells = jupytext.read(script).cells
+    titles = [at for at, cell in enumerate(cells) if "## Exercise" in cell.source]
+    solutions = [cell for cell in cells[titles[-1] :] if cell.cell_type == "code"] if titles else []
+    assert not [cell.source for cell in solutions if "assert" not in cell.source]
+
+
 def test_chapters_that_train_do_so_on_one_thread():
     trains = [path for path in CHAPTERS if re.search(r"\b(fit|adapt)\(", path.read_text()) and path.stem[0].isdigit()]
     assert len(trains) >= 5
