@@ -12,7 +12,7 @@ from pathlib import Path
 
 from posekit.colors import CAMERA, COLORS
 from posekit.html_tables import inline
-from posekit.records import Record, is_lost, mean_and_spread
+from posekit.records import Record, is_lost
 from posekit.settings import Experiment
 from posekit.sources import record_address
 from posekit.tables import Listing, Row
