@@ -191,9 +191,8 @@ def _axis(decades: int) -> str:
 def _key() -> str:
     marks = [("pk-report", "the report"), *((f"pk-mark pk-{n}", name) for n, name in enumerate(SERIES))]
     marks.append(("pk-mark pk-lost", "people lost behind the camera"))
-    return (
-        f'<p class="pk-key">{"".join(f"<span><i class={chr(34)}{look}{chr(34)}></i>{name}</span>" for look, name in marks)}</p>'
-    )
+    shown = "".join(f'<span><i class="{look}"></i>{name}</span>' for look, name in marks)
+    return f'<p class="pk-key">{shown}</p>'
 
 
 def _colors(which: int) -> str:
