@@ -236,8 +236,8 @@ a.pk-mark:is(:hover, :focus-visible) {{ z-index: 1; outline: 2px solid currentCo
 .pk-unit {{ text-align: center; font-size: 0.85em; }}
 @media (max-width: 700px) {{
   .pk-strip {{ grid-template-columns: 1fr; }}
-  .pk-strip:not(.pk-axis) {{ margin-top: 0.3rem; }}
-  .pk-scale {{ min-height: 1.4rem; }}
+  .pk-strip {{ line-height: 1.3rem; }}
+  .pk-scale {{ min-height: 1.1rem; }}
 }}
 @media print {{
   .pk-mark, .pk-report {{ print-color-adjust: exact; }}

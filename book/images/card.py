@@ -11,7 +11,9 @@ from playwright.sync_api import sync_playwright
 HERE = Path(__file__).parent
 PAGE = """<body style="margin: 0; background: white; font-family: sans-serif; color: #222; padding: 44px 60px">
 <h1 style="font-size: 66px; margin: 0 0 10px">Lifting poses without labels</h1>
-<p style="font-size: 31px; margin: 0 0 26px">How a small network learns 3D poses from one camera's 2D joints, with several views in the place of labels</p>
+<p style="font-size: 31px; margin: 0 0 26px">
+How a small network learns 3D poses from one camera's 2D joints,
+with several views in the place of labels</p>
 <div style="height: 370px; display: flex; justify-content: center">{scene}</div></body>"""
 
 
