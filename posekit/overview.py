@@ -167,7 +167,7 @@ def _drawn(mark: Mark, decades: int) -> str:
     if not mark.address:
         return f'<span class="pk-report" role="img" {said}></span>'
     if mark.error_mm < 1:
-        words = f"\N{BLACK LEFT-POINTING SMALL TRIANGLE}\N{NO-BREAK SPACE}{_figure(mark.error_mm)} mm"
+        words = f"\N{LEFTWARDS ARROW}\N{NO-BREAK SPACE}{_figure(mark.error_mm)} mm"
         return f'<a class="pk-below pk-{list(SERIES).index(mark.series)}" href="{escape(mark.address)}">{words}</a>'
     lost = " pk-lost" if mark.lost else ""
     return f'<a class="pk-mark pk-{list(SERIES).index(mark.series)}{lost}" href="{escape(mark.address)}" {said}></a>'
@@ -224,6 +224,11 @@ a.pk-mark:is(:hover, :focus-visible) {{ z-index: 1; outline: 2px solid currentCo
 .pk-1, .pk-1:hover {{ color: var(--pk-1); }}
 .pk-2, .pk-2:hover {{ color: var(--pk-2); }}
 .pk-below {{ position: absolute; left: 0; white-space: nowrap; padding: 0 0.3em; background: var(--pk-ground); }}
+.pk-overview .pk-below {{ color: inherit; }}
+.pk-below::before {{ content: ""; display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 0.3em; }}
+.pk-below.pk-0::before {{ background: var(--pk-0); }}
+.pk-below.pk-1::before {{ background: var(--pk-1); }}
+.pk-below.pk-2::before {{ background: var(--pk-2); }}
 .pk-lost {{ background: var(--pk-ground); border: 2px solid currentColor; }}
 .pk-report {{
   position: absolute; top: 50%; width: 10px; height: 10px; border: 2px solid currentColor;
