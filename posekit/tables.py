@@ -206,13 +206,10 @@ class Table:
 
 
 class Line(NamedTuple):
-    """One line of a table.
+    """One line of a table: its title, its cells (Markdown, for all columns but the titles'), and the row it shows.
 
-    Attributes:
-        title: of the line.
-        cells: Markdown, one for each column but the titles'.
-        rows: the row it shows; of a table across a parameter, the row of each column, or None. Empty for the heading of
-            a group, and for the line that names the best.
+    Of a table across a parameter, `rows` has the row of each column, or None. It is empty for the heading of a group, and
+    for the line that names the best.
     """
 
     title: str

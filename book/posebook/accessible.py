@@ -5,7 +5,8 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
-NAMES = [  # names that differ from what is to be read, and a menu outside all landmarks
+NAMES = [  # the book's name twice, names that differ from what is to be read, and a menu outside all landmarks
+    (re.compile(r"<title>([^<]+?) &#8212; \1\s*</title>"), r"<title>\1</title>"),
     (re.compile(r'(<button class="[^"]*search-button-field[^"]*"[^>]*?) aria-label="Search"'), r"\1"),
     (re.compile(r'(<i class="theme-switch [^>]*?) title="[^"]*"'), r"\1"),
     (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),

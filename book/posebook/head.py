@@ -20,8 +20,6 @@ def _complete(app, pagename, templatename, context, doctree):
     context["script_files"][:] = [script for script in context.get("script_files", []) if needed(script, body)]
     context["css_files"][:] = [style for style in context.get("css_files", []) if needed(style, body)]
     title = nodes.Text(context.get("title") or "").astext()
-    if pagename == app.config.root_doc:
-        context["docstitle"] = None  # the book's title stands there already
     if doctree is not None:
         words = description(doctree) or app.config.html_title
         context["metatags"] = context.get("metatags", "") + tags(app.config, pagename, title or app.config.html_title, words)
