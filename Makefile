@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit demo fuzz bench reproduce notebooks linkcheck lock release clean
+.PHONY: help book test lint unit demo fuzz bench reproduce notebooks linkcheck newer lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,12 @@ notebooks: $(INSTALLED) ## bring every notebooks/*.ipynb up to its .py
 
 linkcheck: $(INSTALLED) ## ask every web address in the book whether it is still there
 	$(BIN)/jupyter-book build . --builder linkcheck
+
+newer: ## build with the newest Sphinx, myst-nb and theme in an environment of its own, from the configuration that Jupyter Book writes
+	$(MAKE) VENV=_build/newer _build/newer/installed
+	_build/newer/bin/jupyter-book config sphinx .
+	_build/newer/bin/python -m pip install --quiet --upgrade sphinx myst-nb sphinx-book-theme
+	_build/newer/bin/sphinx-build -b html . _build/newer/html; status=$$?; rm -f conf.py; exit $$status
 
 lock: ## write requirements.lock: every package for every Python and system, at its pin, with hashes; all but torch
 	$(PYTHON) -m venv $(VENV)

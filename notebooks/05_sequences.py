@@ -44,12 +44,13 @@ if find_spec("google") and find_spec("google.colab"):
 from functools import partial
 
 import torch
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
 from posekit.datasets import load_dataset
 from posekit.detector import Detector
 from posekit.evaluation import evaluate
 from posekit.figures import curve_figure
+from posekit.html_tables import html_table
 from posekit.lifters import SequenceLifter
 from posekit.losses import scene_loss
 from posekit.random import generator
@@ -300,7 +301,7 @@ assert all(
 
 # %%
 runs, tables = recorded(), listed().tables
-Markdown(tables["sequences_noise"].markdown(runs))
+HTML(html_table(tables["sequences_noise"], runs))
 
 # %% [markdown]
 # ## Where neighbours give nothing

@@ -9,7 +9,12 @@ from visits import PAGES, Visit, needs_browser
 pytestmark = needs_browser
 
 WIDE, NARROW = 1280, 360
-WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+WCAG = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    "rules": {"label-content-name-mismatch": {"enabled": True}, "region": {"enabled": True}},
+    "resultTypes": ["violations"],
+}
+RESULTS = "notebooks/07_results"
 INTRO, FIRST_CHAPTER = PAGES[0], "notebooks/01_one_pose_many_views"
 
 
@@ -144,6 +149,65 @@ def test_side_by_side_figures_turn_together(browser, address):
         assert eyes[2] == pytest.approx(eyes[0])
 
 
+def test_every_mark_of_the_results_leads_to_a_record_of_the_site(browser, address):
+    with Visit(browser, address, RESULTS) as visit:
+        links = visit.page.eval_on_selector_all(".pk-overview a", "links => links.map(link => link.href)")
+        assert len(links) > 60
+        for link in links[::10]:
+            record = visit.page.request.get(link).json()
+            assert record["metrics_mm"]["report_mpjpe"] >= 0
+        assert visit.page.locator(".pk-overview").bounding_box()["y"] < 900
+        assert visit.page.get_by_text("Show code").count() == 0
+
+
+def test_a_row_of_a_table_shows_its_command_when_asked(browser, address):
+    with Visit(browser, address, RESULTS, width=NARROW) as visit:
+        visit.page.locator(".pk-fold > summary").first.click()
+        source = visit.page.locator(".pk-fold .pk-source").first
+        assert not source.locator("pre").is_visible()
+        source.locator("summary").click()
+        assert "papermill" in source.locator("pre").inner_text()
+        box = source.locator("pre").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= NARROW
+
+
+@on_a_desktop
+def test_a_page_says_what_it_is_to_those_who_pass_it_on(opened, site):
+    def said(name):
+        return opened.page.get_attribute(f'meta[property="{name}"]', "content")
+
+    title = opened.page.title()
+    assert title.count("Lifting poses without labels") == 1
+    assert said("og:title") in title
+    assert len(said("og:description")) > 30
+    assert said("og:image").startswith("https://")
+    assert (site / urlsplit(said("og:image")).path.removeprefix("/posekit/")).stat().st_size < 300_000
+
+
+@on_a_desktop
+def test_mathjax_comes_with_formulas_only_and_nothing_names_another_host(opened):
+    formulas = opened.page.locator(".math").count()
+    assert any("mathjax" in url for url in opened.scripts) == bool(formulas)
+    inline = opened.page.eval_on_selector_all("script:not([src])", "all => all.map(script => script.textContent).join()")
+    assert "unpkg" not in inline
+
+
+def test_on_paper_there_are_no_bars(browser, address):
+    with Visit(browser, address, RESULTS) as visit:
+        visit.page.emulate_media(media="print")
+        for bar in (".bd-header-article", ".bd-sidebar-primary", ".bd-sidebar-secondary", ".prev-next-footer", ".pk-source"):
+            assert not any(part.is_visible() for part in visit.page.locator(bar).all()), bar
+        assert visit.page.locator(".pk-overview").is_visible()
+
+
+def test_references_have_the_keys_of_the_text(browser, address):
+    with Visit(browser, address, "book/references") as visit:
+        labels = visit.page.locator(".citation .label").all_inner_texts()
+        assert "[Jain et al., 2022]" in labels
+        assert len(labels) == len(set(labels))
+
+
 def test_the_search_finds_prose(browser, address):
     with Visit(browser, address, "search") as visit:
         words = visit.page.locator("main input[type=search]")
@@ -153,6 +217,7 @@ def test_the_search_finds_prose(browser, address):
         assert "yardstick" in visit.page.locator("#search-results li a").first.inner_text()
         for context in visit.page.locator("#search-results .context").all_inner_texts():
             assert not set('{}"') & set(context), "data, not prose"
+            assert not [word for word in ("Contents", "Download", "Toggle", "Binder") if word in context], "menus, not prose"
         assert visit.complaints == []
 
 

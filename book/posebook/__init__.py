@@ -10,7 +10,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from posebook import accessible, figure, library, licences
+from posebook import accessible, figure, head, library, licences, records, references
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
@@ -28,8 +28,11 @@ def setup(app):
     """Sphinx's entry point."""
     accessible.setup(app)
     figure.setup(app)
+    head.setup(app)
     library.setup(app)
     licences.setup(app)
+    records.setup(app)
+    references.setup(app)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _prepare_try_it)
     app.connect("html-page-context", _page_scripts)
@@ -65,18 +68,12 @@ def _prepare_try_it(app):
 
 
 def _page_scripts(app, pagename, templatename, context, doctree):
-    # sphinx-thebe adds the same inline script to a page twice, which causes an error in the browser's console.
-    seen, kept = set(), []
-    for script in context.get("script_files", []):
-        body = getattr(script, "attributes", {}).get("body")
-        if body is None or body not in seen:
-            kept.append(script)
-        seen.add(body)
-    context["script_files"][:] = kept
     if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
         app.add_js_file("posebook-figures.js", loading_method="defer", **{"data-plotly": PLOTLY})
     if f'class="{TRYIT_CLASS}"' in (context.get("body") or ""):
         app.add_js_file("tryit.js", loading_method="defer")
+    if pagename == "search":
+        app.add_js_file("posebook-search.js", loading_method="defer")
 
 
 def _copy_vendor(app, error):
