@@ -1,8 +1,10 @@
-"""Datasets of synchronised multi-view poses. `synthetic` is generated when asked for; the others are licensed files."""
+"""Datasets of synchronised multi-view poses. `synthetic` is generated when asked for, `balancing` comes with
+posekit, and the others are licensed files."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+from posekit.datasets.balancing import load_balancing
 from posekit.datasets.files import choose
 from posekit.datasets.human36m import load_human36m
 from posekit.datasets.humaneva import load_humaneva
@@ -16,8 +18,13 @@ def _load_synthetic(split: str, data_root: str | Path | None, **options) -> Mult
     return make_synthetic(split, **options)  # it needs no files
 
 
+def _load_balancing(split: str, data_root: str | Path | None, **options) -> MultiViewDataset:
+    return load_balancing(split, **options)  # its file lies beside its module
+
+
 DATASETS: dict[str, Callable[..., MultiViewDataset]] = {
     "synthetic": _load_synthetic,
+    "balancing": _load_balancing,
     "humaneva": load_humaneva,
     "human36m": load_human36m,
 }
@@ -43,7 +50,7 @@ def load_dataset(
 
     Args:
         name: one of `DATASETS`.
-        split: "train" or "test".
+        split: "train" or "test"; of `balancing` also "all".
         data_root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
         stride: take every stride-th frame of every clip; the frame rate falls accordingly.
         noise_px, missing, noise_correlation, missing_run, swapped: the faults of an imperfect detector; see
