@@ -7,7 +7,6 @@ finding says by how much.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-
 from posekit.formats.checks import check_rig
 from posekit.formats.contents import Calibration, DataFileError, Detections
 from posekit.rig.quality import Quality, measure
