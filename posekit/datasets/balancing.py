@@ -48,10 +48,7 @@ def load_balancing(
     """
     choose("split", [split], tuple(SPLITS))
     choose("skeleton", [skeleton], tuple(SKELETONS))
-    stored = {
-        name: torch.tensor(array)
-        for name, array in read_npz(FILE, ("pixels", "confidence", *CAMERA_NUMBERS)).items()
-    }
+    stored = {name: torch.tensor(array) for name, array in read_npz(FILE, ("pixels", "confidence", *CAMERA_NUMBERS)).items()}
     names = tuple(f"cam_{view + 1:02d}" for view in range(stored["pixels"].shape[1]))
     start, stop = SPLITS[split]
     have, joints = KEYPOINTS[BODY_25B.name], SKELETONS[skeleton].joints

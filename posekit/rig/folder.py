@@ -51,6 +51,7 @@ def read_rig(
     frame_rate: float | None = None,
     units: str | None = None,
     pairs: dict[str, str] | None = None,
+    leave_out: str | Path | None = None,
 ) -> Rig:
     """Find and read a calibration and 2D joints in a folder, and say what was recognised.
 
@@ -64,6 +65,7 @@ def read_rig(
         frame_rate: frames per second; default 30.
         units: of the calibration; by default the distances between cameras tell.
         pairs: the camera of each view, where names do not tell.
+        leave_out: a folder that is not looked into, because results go there; default `OUTPUT` in the folder.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -72,11 +74,12 @@ def read_rig(
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one with a calibration and 2D joints")
-    kind, path = _only(folder, "calibration", _calibrations(folder), "a .toml file with cameras, a .qca.txt file, or intri.yml")
+    places = list(_folders(folder, Path(leave_out or folder / OUTPUT).resolve()))
+    kind, path = _only(folder, "calibration", _calibrations(places), "a .toml file with cameras, a .qca.txt file, or intri.yml")
     options = {"units": units} if kind != "qualisys" else {}
     calibration = read_calibration(path, kind, **options)
     expected = "folders of OpenPose's .json files, or DeepLabCut's or MediaPipe's .csv files"
-    detector, place = _only(folder, "2D joints", _joints(folder), expected)
+    detector, place = _only(folder, "2D joints", _joints(places), expected)
     name, why = (skeleton, "as given") if skeleton else _skeleton(detector, place)
     if name not in SKELETONS:
         raise DataFileError(f"{place}: unknown skeleton {name!r}; choose from {', '.join(SKELETONS)}")
@@ -89,9 +92,9 @@ def read_rig(
         f"calibration: {kind}, {path.relative_to(folder)}; {len(calibration)} cameras ({cameras}), in {calibration.units}",
         f"2D joints: {detector}, {place.relative_to(folder)}; {len(detections)} frames, {len(detections.view_names)} views",
         f"skeleton: {name}, {why}",
-        "views: "
+        "views and their cameras: "
         + ", ".join(
-            f"{view} is seen by {calibration.view_names[_same(calibration, matched, index)]}"
+            f"{view}: {calibration.view_names[_same(calibration, matched, index)]}"
             for index, view in enumerate(detections.view_names)
         ),
         f"frame rate: {frame_rate or FRAME_RATE:g} per second, {rate}",
@@ -117,35 +120,34 @@ def _only(folder: Path, what: str, found: Iterator[tuple[str, Path]], expected: 
     """The only one of what was found."""
     found = list(found)
     if not found:
-        listed = ", ".join(sorted(path.name for path in folder.iterdir() if path.name != OUTPUT)[:8]) or "nothing"
+        listed = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         raise DataFileError(f"{folder}: no {what}: expected {expected}; found {listed}")
     if len(found) > 1:
         listed = ", ".join(str(path.relative_to(folder)) for _, path in found)
-        raise DataFileError(f"{folder}: {len(found)} of {what}, expected one: {listed}; leave one in the folder")
+        raise DataFileError(f"{folder}: {len(found)} times {what}, expected once: {listed}; keep one of them in this folder")
     return found[0]
 
 
-def _folders(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+def _folders(folder: Path, leave_out: Path, depth: int = DEPTH) -> Iterator[Path]:
     """The folder and those in it, without hidden ones and results."""
     yield folder
     if depth:
         for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-            if inner.name != OUTPUT and not inner.name.startswith("."):
-                yield from _folders(inner, depth - 1)
+            if inner.resolve() != leave_out and not inner.name.startswith("."):
+                yield from _folders(inner, leave_out, depth - 1)
 
 
-def _calibrations(folder: Path) -> Iterator[tuple[str, Path]]:
-    for place in _folders(folder):
+def _calibrations(places: list[Path]) -> Iterator[tuple[str, Path]]:
+    for place in places:
         if (place / "intri.yml").is_file():
             yield "opencv", place
         yield from (("qualisys", path) for path in sorted(place.glob("*.qca.txt")))
         yield from (("toml", path) for path in sorted(place.glob("*.toml")) if "matrix" in text_of(path))
 
 
-def _joints(folder: Path) -> Iterator[tuple[str, Path]]:
-    for place in _folders(folder):
-        if any(_first_json(inner) for inner in place.iterdir() if inner.is_dir() and inner.name != OUTPUT):
-            yield "openpose", place
+def _joints(places: list[Path]) -> Iterator[tuple[str, Path]]:
+    yield from (("openpose", place) for place in dict.fromkeys(place.parent for place in places[1:] if _first_json(place)))
+    for place in places:
         headers = {path: _header(path) for path in sorted(place.glob("*.csv"))}
         yield from (("mediapipe", path) for path, header in headers.items() if "sync_index" in header)
         if any(header[:1] == ["scorer"] for header in headers.values()):
