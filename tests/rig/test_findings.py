@@ -1,6 +1,7 @@
 """Faults made on purpose in a real recording: each is named, and a sound one has none."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,11 +94,11 @@ def test_cameras_side_by_side_and_a_wrong_scale_are_found():
     cameras = type(first).stack([first, aside])
     noise = torch.randn(60, 2, 15, 2, generator=torch.Generator().manual_seed(0))
     pixels = cameras.world_to_pixels(people.poses_world.unsqueeze(1)) + 0.5 * noise
-    detections = Detections(("a", "b"), people.skeleton, pixels, torch.ones(60, 2, 15), "made up")
+    detections = Detections(("a", "b"), people.skeleton, pixels, torch.ones(60, 2, 15), Path("made up"))
     found = what(Calibration(("a", "b"), cameras), detections)
     assert any("rays of every pair" in one for one in found)
     half = replace(people.cameras[0], t_world_to_camera=people.cameras[0].t_world_to_camera / 2)
-    exact = Detections(people.view_names, people.skeleton, people.pixels, people.confidence, "made up")
+    exact = Detections(people.view_names, people.skeleton, people.pixels, people.confidence, Path("made up"))
     only(what(Calibration(people.view_names, half), exact), "thighs")
 
 
