@@ -29,9 +29,7 @@ def arrays(wheel: Path) -> dict[str, np.ndarray]:
         detections = read_detections(demo / "pose", "openpose", BODY_25B, calibration=calibration)
     found = [BODY_25B.index(joint) for joint in KEYPOINTS[BODY_25B.name]]
     cameras = {name: getattr(calibration.cameras, name).numpy() for name in CAMERA_NUMBERS}
-    return cameras | dict(
-        pixels=detections.pixels[:, :, found].numpy(), confidence=detections.confidence[:, :, found].numpy()
-    )
+    return cameras | dict(pixels=detections.pixels[:, :, found].numpy(), confidence=detections.confidence[:, :, found].numpy())
 
 
 def main() -> None:

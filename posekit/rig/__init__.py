@@ -10,7 +10,7 @@ they are), `findings` (what is wrong), `steps` (triangulation, smoothing, liftin
 
 from posekit.rig.findings import Finding, Report, check
 from posekit.rig.folder import Rig, read_rig
-from posekit.rig.steps import adjust, evaluate_without_labels, learn_to_lift, reconstruct
+from posekit.rig.steps import adjust, evaluate_without_labels, learn_to_lift, reconstruct, with_skeleton
 
 __all__ = [
     "Finding",
@@ -22,4 +22,5 @@ __all__ = [
     "learn_to_lift",
     "read_rig",
     "reconstruct",
+    "with_skeleton",
 ]

@@ -13,6 +13,8 @@ from posekit.ray_lifter import RayLifter
 from posekit.rig.quality import adjusted_extrinsics, with_adjusted
 from posekit.scenes import Mix, Scenes
 from posekit.sequences import MultiViewDataset
+from posekit.skeleton import Skeleton
+from posekit.skeletons import map_confidence, map_joints
 from posekit.smoothing import smooth_over_time
 from posekit.training import fit
 from posekit.triangulation import Triangulation, triangulate
@@ -48,6 +50,22 @@ def reconstruct(dataset: MultiViewDataset, smoothing_s: float = SMOOTHING_S) -> 
 def triangulation_of(dataset: MultiViewDataset) -> Triangulation:
     """Every joint from all views that found it, weighted by confidence."""
     return triangulate(dataset.pixels, dataset.frame_cameras, dataset.confidence)
+
+
+def with_skeleton(dataset: MultiViewDataset, skeleton: Skeleton) -> MultiViewDataset:
+    """The dataset with the joints of another skeleton, by name; pelvis and thorax may be middles of the sides' joints.
+
+    Raises:
+        ValueError: for joints that cannot be mapped; see `skeletons.map_joints`.
+    """
+    have, joints = dataset.skeleton.joints, skeleton.joints
+    return replace(
+        dataset,
+        skeleton=skeleton,
+        pixels=map_joints(dataset.pixels, have, joints),
+        confidence=map_confidence(dataset.confidence, have, joints),
+        poses_world=map_joints(dataset.poses_world, have, joints),
+    )
 
 
 def level(dataset: MultiViewDataset) -> MultiViewDataset:
