@@ -157,18 +157,18 @@ curve_figure(
     costs,
     "shift in frames",
     "disagreement, square pixels",
-    "Six curves, one for each pair of cameras, all with their lowest point at no shift.",
+    "Six curves, one for each pair of cameras, all lowest at or beside a shift of 0.",
 )
 
 # %%
 assert not report.quality.shifts().any()
 
 # %% [markdown]
-# All are lowest where nothing is shifted, so the cameras are in step.
+# All are lowest at 0 or a frame beside it, and nowhere does a shift gain enough to count: the cameras are in step.
 #
 # ## A camera that is not where it is said to be
 #
-# There is one finding. Two cameras reproject about twice as far off as the others, and turning and moving the cameras a little makes all of them agree.
+# There is one finding. Two cameras reproject further off than the others, and turning and moving the cameras a little makes all of them agree.
 # That alone would prove nothing: whatever is fitted to some frames fits these frames.
 # `check` therefore adjusts the cameras to the first half of the frames, and measures on the second.
 
@@ -195,7 +195,8 @@ test = replace(recording.frames(75), cameras=train.cameras)
 #
 # ## Triangulate, smooth, export
 #
-# Detectors tremble, and what is triangulated trembles with them. In each second difference of the path, which is an acceleration, the tremor shows most.
+# A detector's joints tremble from frame to frame, and what is triangulated trembles with them.
+# The second difference of the path shows it most clearly:
 
 
 # %%
@@ -314,7 +315,7 @@ assert not check(sound, joints).findings
 
 
 # %%
-def late(frames):
+def ahead(frames):
     pixels = joints.pixels.clone()
     pixels[:-frames, 1] = joints.pixels[frames:, 1]
     confidence = joints.confidence[:-frames]
@@ -352,7 +353,7 @@ size = sound.cameras.image_size_px
 # %%
 faults = {
     "nothing": (sound, joints),
-    "one view 15 frames late": (sound, late(15)),
+    "one view 8 frames ahead": (sound, ahead(8)),
     "one view mirrored": (sound, mirrored()),
     "two cameras exchanged": (
         replace(sound, cameras=sound.cameras[[1, 0, 2, 3]]),
@@ -406,7 +407,8 @@ for title, fault in faults.items():
     findings = check(*fault).findings
     assert bool(findings) == (title != "nothing")
     for finding in findings:
-        rows.append([title, finding.what.split(": ", 1)[-1], finding.cause])
+        what = finding.what.replace(f"{folder}/", "")
+        rows.append([title, what, finding.cause])
 Markdown(table(["what was done", "what `check` says", "likely cause"], rows))
 
 # %% [markdown]
@@ -426,7 +428,7 @@ Markdown(table(["what was done", "what `check` says", "likely cause"], rows))
 # ## Two skeletons, both right
 #
 # "Neck" is a joint in most detectors, and it is not the same place in any two of them.
-# OpenPose's standard model puts it in the middle of the shoulders; its experimental one, like the MPII annotations, where the neck meets the skull's base.
+# OpenPose's standard model puts it in the middle of the shoulders; its experimental one, like the MPII annotations, higher up, at the neck itself.
 # Some programs mean the nose by "head", others the top of it.
 # Our recording has all four, so here is the same person twice:
 
@@ -479,7 +481,7 @@ assert apart_mm[changed_joints].min() > 20
 # ## What we saw
 #
 # - A recording is a calibration and a detector's joints. What the files do not say (frame rate, sometimes skeleton and units) must be checked by eye.
-# - Views that should agree, bones that should keep their lengths and people of the right size tell much about a recording without labels, and a camera that had moved was found and corrected on frames that it was not corrected with.
+# - Views that should agree, bones that should keep their lengths and people of the right size tell much about a recording without labels. Cameras that disagreed were found, and adjusting them helped on frames that they were not adjusted to.
 # - Each fault has a face, but not all can be seen in the images: measure, too.
 # - Joints of the same name are not the same point.
 #

@@ -1,4 +1,6 @@
-"""Your own cameras: from a folder of files to a checked recording, 3D joints, and a lifter. Also as a command.
+"""Your own cameras: from a folder of files to a checked recording, 3D joints, and a lifter.
+
+The command::
 
     python -m posekit.rig check FOLDER          # what was read, how good it is, report.html
     python -m posekit.rig triangulate FOLDER    # 3D joints: poses.trc and poses.npz

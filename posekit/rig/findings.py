@@ -85,7 +85,7 @@ def check(calibration: Calibration, detections: Detections) -> Report:
         check_rig(calibration, detections)
     except DataFileError as error:
         expected = "cameras that can have seen these joints, and a person as large as people are"
-        return Report(quality, (Finding(str(error), expected, "as said; the numbers above follow from it"),))
+        return Report(quality, (Finding(str(error), expected, "what the message says; the measurements follow from it"),))
     return Report(quality, tuple(findings_in(quality)))
 
 
@@ -133,10 +133,11 @@ def _synchronisation(quality: Quality) -> Iterator[Finding]:
     shifts = quality.shifts()
     for view in shifts.nonzero().flatten().tolist():
         where = "the start of the other views" if shifts[view] > 0 else "its own start"
+        more = " or more" if abs(shifts[view]) >= quality.synchronisation.shifts.max() else ""
         yield Finding(
-            f"{quality.view_names[view]}: fits best if shifted by {shifts[view]:+d} frames",
+            f"{quality.view_names[view]}: fits best if shifted by {shifts[view]:+d} frames{more}",
             "0: all views show the same moment in the same frame",
-            f"cameras that were started one after the other; drop {abs(shifts[view])} frames at {where}",
+            f"cameras that were started one after the other; drop {abs(shifts[view])} frames{more} at {where}",
         )
 
 
