@@ -24,11 +24,13 @@ def _load_balancing(split: str, data_root: str | Path | None, **options) -> Mult
 
 DATASETS: dict[str, Callable[..., MultiViewDataset]] = {
     "synthetic": _load_synthetic,
-    "balancing": _load_balancing,
     "humaneva": load_humaneva,
     "human36m": load_human36m,
 }
-"""All datasets by name; each is a function of a split, a folder of files, and options of its own."""
+"""Datasets with 3D labels, by name; each is a function of a split, a folder of files, and options of its own."""
+
+RECORDINGS: dict[str, Callable[..., MultiViewDataset]] = {"balancing": _load_balancing}
+"""Likewise those without labels, against which an experiment cannot be measured."""
 
 
 @renamed(root="data_root")
@@ -49,7 +51,7 @@ def load_dataset(
     """Load one split of a dataset by name.
 
     Args:
-        name: one of `DATASETS`.
+        name: one of `DATASETS` or `RECORDINGS`.
         split: "train" or "test"; of `balancing` also "all".
         data_root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
         stride: take every stride-th frame of every clip; the frame rate falls accordingly.
@@ -67,8 +69,9 @@ def load_dataset(
     >>> load_dataset("synthetic", "test", actions=("Walking",), stride=2)
     MultiViewDataset("synthetic": 360 frames, 3 clips, 3 views, 15 joints, 30 fps)
     """
-    choose("dataset", [name], tuple(DATASETS))
-    dataset = DATASETS[name](split, data_root, **options).every(stride)
+    known = DATASETS | RECORDINGS
+    choose("dataset", [name], tuple(known))
+    dataset = known[name](split, data_root, **options).every(stride)
     if not (noise_px or missing or swapped):
         return dataset
     faults = dict(noise_correlation=noise_correlation, missing_run=missing_run, swapped=swapped)
