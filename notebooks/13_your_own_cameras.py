@@ -205,7 +205,7 @@ def tremor_mm(poses):
 
 
 # %%
-raw, smooth = reconstruct(train, smoothing_s=0), reconstruct(train)
+raw, smooth = reconstruct(train, smoothing_s=0.0), reconstruct(train)
 assert tremor_mm(smooth.poses_world) < 0.5 * tremor_mm(raw.poses_world)
 print(f"as triangulated: {tremor_mm(raw.poses_world):.1f} mm per frame, squared")
 print(f"smoothed:        {tremor_mm(smooth.poses_world):.1f}")
