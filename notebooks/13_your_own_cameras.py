@@ -369,10 +369,8 @@ faults = {
 # What you see: one moment in the second camera, the detector's joints in colour, and in grey the images of the triangulated ones.
 
 # %% tags=["hide-input"]
-corner, cut = (
-    torch.tensor([240.0, 560.0]),
-    (760, 900),
-)  # of the image, around the person
+# the part of the image around the person
+corner, cut = torch.tensor([110.0, 390.0]), (860, 780)
 
 
 def picture(title, calibration, detections):
