@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit demo fuzz bench reproduce notebooks linkcheck newer lock release clean
+.PHONY: help book test lint unit demo balancing fuzz bench reproduce notebooks linkcheck newer lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ unit: $(INSTALLED) ## the quick tests only: no notebooks, no book, no browser
 
 demo: $(INSTALLED) ## fetch the recording in pose2sim 0.4.0's wheel (16 MB, BSD-3) into data/, for the tests with a real detector
 	$(PIP) download --no-deps --dest data pose2sim==0.4.0
+
+balancing: demo ## make the embedded real recording, posekit/datasets/balancing.npz, from that wheel
+	$(BIN)/python book/make_balancing.py
 
 fuzz: $(INSTALLED) ## read 100,000 damaged files (fewer: CASES=1000; some kinds: TARGETS="npz record"; keep figures: FIGURES=book/fuzz.json)
 	$(BIN)/python tests/fuzz/run.py $(TARGETS) --cases $(or $(CASES),100000) --seed $(or $(SEED),0) $(if $(FIGURES),--figures $(FIGURES))

@@ -173,7 +173,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_the_library_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     library = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
-    files = [path for path in (ROOT / "posekit").rglob("*") if path.suffix in (".py", ".json")]
+    files = [path for path in (ROOT / "posekit").rglob("*") if path.suffix in (".py", ".json", ".npz", ".txt", ".js")]
     assert library == {str(path.relative_to(ROOT)) for path in files}
     assert any(name.endswith(".json") for name in library)
     assert not [name for name in names if name.endswith("entry_points.txt")]
