@@ -180,7 +180,9 @@ assert sorted(front) == [0, 0, 0, 1]
 
 # %%
 unknown = replace(
-    true, R_world_to_camera=torch.eye(3).double().expand(3, 3, 3), t_world_to_camera=0 * true.t_world_to_camera
+    true,
+    R_world_to_camera=torch.eye(3).double().expand(3, 3, 3),
+    t_world_to_camera=0 * true.t_world_to_camera,
 )
 found, report = calibrate_from_people(
     noisy.pixels, unknown, noisy.confidence, skeleton=skeleton, view_names=names
@@ -214,7 +216,9 @@ def carried(degrees):
     turn = roma.rotvec_to_rotmat(angle * nn.functional.normalize(axis, dim=-1))
     R = true.R_world_to_camera @ turn
     centers = (turn.mT @ (true.centers_world - middle)[..., None])[..., 0] + middle
-    return replace(true, R_world_to_camera=R, t_world_to_camera=-(R @ centers[..., None])[..., 0])
+    return replace(
+        true, R_world_to_camera=R, t_world_to_camera=-(R @ centers[..., None])[..., 0]
+    )
 
 
 # %%
@@ -245,7 +249,14 @@ sized = [of_true_size(rig) for rig in path]
 seen = torch.stack([triangulate(some[:1], rig).points[0] for rig in sized]).float()
 labels = [f"step {k}: {turn:.1f}° off" for k, turn in enumerate(turns)]
 alt = "A room with three cameras in grey. Three green cameras begin elsewhere, beside a distorted person, and within a few steps stand on the grey ones, around a person of natural shape."
-moving_rig_figure(Cameras.stack(sized).to(torch.float32), seen, true.to(torch.float32), skeleton, labels, alt)
+moving_rig_figure(
+    Cameras.stack(sized).to(torch.float32),
+    seen,
+    true.to(torch.float32),
+    skeleton,
+    labels,
+    alt,
+)
 
 # %% [markdown]
 # ## What pictures cannot tell
@@ -268,9 +279,13 @@ lengths = skeleton.bone_lengths(people.poses_world).median(0).values
 known = {joint: lengths[skeleton.index(joint) - 1].item() for joint in legs}
 
 # %%
-rig = set_scale(found, triangulate(noisy.pixels, found).points, skeleton, lengths_m=known)
+rig = set_scale(
+    found, triangulate(noisy.pixels, found).points, skeleton, lengths_m=known
+)
 rig = set_upright(rig, triangulate(noisy.pixels, rig).points, skeleton)
-by_stature = set_scale(found, triangulate(noisy.pixels, found).points, skeleton, stature_m=1.7)
+by_stature = set_scale(
+    found, triangulate(noisy.pixels, found).points, skeleton, stature_m=1.7
+)
 ups = torch.stack([rig.R_world_to_camera[..., 2], true.R_world_to_camera[..., 2]])
 tilt = torch.rad2deg(torch.arccos((ups[0] * ups[1]).sum(-1).clamp(max=1)).max())
 f"up is {tilt:.1f}° off; size {compare_cameras(rig, true).scale:.3f} by the legs, {compare_cameras(by_stature, true).scale:.3f} by a stature of 1.7 m"
@@ -291,11 +306,23 @@ off = compare_cameras(wrong, true).rotation_deg
 assert off > 10 * errors.rotation_deg
 assert second_opinion.trust
 rows = [
-    [f"{errors.rotation_deg:.2f}°", f"{report.view_residual_px.mean():.2f} px", report.trust],
-    [f"{off:.2f}°", f"{second_opinion.view_residual_px.mean():.2f} px", second_opinion.trust],
+    [
+        f"{errors.rotation_deg:.2f}°",
+        f"{report.view_residual_px.mean():.2f} px",
+        report.trust,
+    ],
+    [
+        f"{off:.2f}°",
+        f"{second_opinion.view_residual_px.mean():.2f} px",
+        second_opinion.trust,
+    ],
 ]
-rows = [[name, *row] for name, row in zip(("true", f"up to {away_px:.0f} px off"), rows)]
-Markdown(table(["principal points", "largest turn off", "residual", "`report.trust`"], rows))
+rows = [
+    [name, *row] for name, row in zip(("true", f"up to {away_px:.0f} px off"), rows)
+]
+Markdown(
+    table(["principal points", "largest turn off", "residual", "`report.trust`"], rows)
+)
 
 # %% [markdown]
 # The cameras turn until it fits. The residual hardly notices, and neither does the report: its `trust` means that nothing in the pictures speaks against the rig, and here nothing does.
@@ -351,7 +378,12 @@ still = {
 # %%
 places = max(still["walking"], still["boxing along the walk"])
 assert 1.2 * places < min(still["boxing"], still["walking on the spot"])
-Markdown(table(["5 px of noise", "largest turn off"], [[k, f"{v:.2f}°"] for k, v in still.items()]))
+Markdown(
+    table(
+        ["5 px of noise", "largest turn off"],
+        [[k, f"{v:.2f}°"] for k, v in still.items()],
+    )
+)
 
 # %% [markdown]
 # It is the place. People who stay in one spot fill a small part of each picture, and a small part of the room.
@@ -367,7 +399,9 @@ Markdown(table(["5 px of noise", "largest turn off"], [[k, f"{v:.2f}°"] for k, 
 # %%
 test = load_dataset("synthetic", "test", subjects=("S2",), stride=2)
 on_found = replace(
-    noisy, cameras=Cameras.stack([rig.to(torch.float32)] * len(noisy.clips)), poses_world=None
+    noisy,
+    cameras=Cameras.stack([rig.to(torch.float32)] * len(noisy.clips)),
+    poses_world=None,
 )
 
 
@@ -431,18 +465,23 @@ class LearnedCameras(nn.Module):
 # %%
 start = true.to(torch.float32)
 learned = LearnedCameras(start)
-torch.testing.assert_close(learned().centers_world, start.centers_world, atol=1e-4, rtol=0)
+torch.testing.assert_close(
+    learned().centers_world, start.centers_world, atol=1e-4, rtol=0
+)
 nn.init.normal_(learned.turn), nn.init.normal_(learned.shift)
 centers = learned().centers_world.detach()
 torch.testing.assert_close(centers[0], start.centers_world[0], atol=1e-4, rtol=0)
-torch.testing.assert_close(torch.dist(*centers[[0, -1]]), torch.dist(*start.centers_world[[0, -1]]))
+torch.testing.assert_close(
+    torch.dist(*centers[[0, -1]]), torch.dist(*start.centers_world[[0, -1]])
+)
 
 # %% [markdown]
-# Lifter and cameras learn together from the report's loss, the cameras at a rate of their own:
+# Lifter and cameras learn together from the report's loss, the cameras at a rate of their own.
+# It is the best of three rates, judged by the true cameras, which is more than one could know in practice.
 
 # %%
 views = noisy.views()
-rates = (1e-3, 1e-2)  # of the lifter, of the cameras
+rates = (1e-3, 1e-1)  # of the lifter, of the cameras
 
 
 def learn(start):
@@ -474,11 +513,18 @@ def ring(order):
     circle = torch.stack([angle.cos(), angle.sin(), 0 * angle], dim=-1).double()
     centers = middle + 4 * circle + torch.tensor([0.0, 0.0, 0.5])
     R = look_at(centers, middle.expand(3, 3))
-    return replace(true, R_world_to_camera=R, t_world_to_camera=-(R @ centers[..., None])[..., 0])
+    return replace(
+        true, R_world_to_camera=R, t_world_to_camera=-(R @ centers[..., None])[..., 0]
+    )
 
 
-starts = {f"carried by {degrees} degrees": carried(float(degrees)) for degrees in (5, 10, 30)}
-starts |= {"a ring": ring((-120.0, 120.0)), "the ring in wrong order": ring((120.0, -120.0))}
+starts = {
+    f"carried by {degrees} degrees": carried(float(degrees)) for degrees in (5, 10, 30)
+}
+starts |= {
+    "a ring": ring((-120.0, 120.0)),
+    "the ring in wrong order": ring((120.0, -120.0)),
+}
 starts["found from people"] = found
 
 # %% [markdown]
@@ -497,14 +543,169 @@ def adjusted(start):
 
 
 outcome = {
-    name: (compare_cameras(start, true).rotation_deg, timed(learn, start), timed(adjusted, start))
+    name: (
+        compare_cameras(start, true).rotation_deg,
+        timed(learn, start),
+        timed(adjusted, start),
+    )
     for name, start in starts.items()
 }
 
 # %% tags=["hide-input"]
 lines = [
-    [name, f"{before:.1f}°", *(f"{turn:.2f}°, {seconds:.1f} s" for turn, seconds in both)]
+    [
+        name,
+        f"{before:.1f}°",
+        *(f"{turn:.2f}°, {seconds:.1f} s" for turn, seconds in both),
+    ]
     for name, (before, *both) in outcome.items()
 ]
 header = ["start", "off at the start", "learned in training", "bundle adjustment"]
 Markdown(table(header, lines))
+
+# %%
+nearer = [name for name, (before, (turn, _), _) in outcome.items() if turn < before]
+assert all(
+    adjusted[0] < 1 for name, (*_, adjusted) in outcome.items() if "wrong" not in name
+)
+assert all(
+    learned[0] > adjusted[0]
+    for name, (_, learned, adjusted) in outcome.items()
+    if "wrong" not in name
+)
+assert min(turn for turn, _ in outcome["the ring in wrong order"][1:]) > 90
+"nearer after learning: " + ", ".join(nearer)
+
+# %% [markdown]
+# So the wish can be granted: from near, cameras move to their places while the lifter trains.
+# From farther off they are still on their way when training ends, and from the right cameras they drift away.
+# Bundle adjustment finds the rig from the same starts in a fraction of the time. In wrong order both are lost.
+
+# %% [markdown]
+# ## Recorded
+#
+# `book/calibration_table.py` measures all this on HumanEva-I and Human3.6M as well. The tables give the worst seed: the largest error of a turn between two cameras, and of a place after the best scaling.
+
+
+# %% tags=["hide-input"]
+def measured(name):
+    path = book_folder() / "calibration" / f"{name}.json"
+    return json.loads(path.read_text())["runs"] if path.exists() else []
+
+
+def worst(name, digits=2):
+    runs = measured(name)
+    turn, place = (
+        max((run[key] for run in runs), default=0)
+        for key in ("rotation_deg", "centre_cm")
+    )
+    return (
+        f"{turn:.{digits}f}°, {place:.1f} cm ({len(runs)})"
+        if runs
+        else "not recorded yet"
+    )
+
+
+sources = {
+    "synthetic": "synthetic",
+    "HumanEva-I": "humaneva",
+    "Human3.6M, 4 views": "human36m",
+}
+variants = {f"{px} px": f"noise-{px}" for px in (0, 1, 2, 5, 10)}
+variants |= {"5 px and 5 % outliers": "outliers", "5 px, 2 views": "views-2"}
+variants |= {"5 px, one action in place": "box-alone"}
+lines = []
+for label, variant in variants.items():
+    kinds = [
+        variant.replace("box", "sitting") if key == "human36m" else variant
+        for key in sources.values()
+    ]
+    lines.append(
+        [label, *(worst(f"{key}-{kind}") for key, kind in zip(sources.values(), kinds))]
+    )
+Markdown(table(["noise, 200 frames (in brackets: seeds)", *sources], lines))
+
+# %% tags=["hide-input"]
+lines = [
+    [
+        f"{count}",
+        *(
+            worst(f"{key}-frames-{count}-noise-{px}")
+            for key in sources.values()
+            for px in (2, 5)
+        ),
+    ]
+    for count in (10, 50, 900)
+]
+header = [f"{name}, {px} px" for name in sources for px in (2, 5)]
+Markdown(table(["frames", *header], lines))
+
+# %% [markdown]
+# With intrinsics guessed from the image size, the focal length is found and the principal point is not.
+# On the synthetic people and HumanEva-I, whose principal points are far from the middle, the turns are wrong by degrees, and `trust` stays true, as it must: nothing in the pictures contradicts them.
+
+# %% tags=["hide-input"]
+lines = []
+for name, key in sources.items():
+    for px in (0, 5):
+        runs = measured(f"{key}-guessed-noise-{px}")
+        focal = max((run["focal_percent"] for run in runs), default=0)
+        trusted = f"{sum(run['trust'] for run in runs)} of {len(runs)}"
+        lines.append(
+            [
+                f"{name}, {px} px",
+                f"{focal:.1f} %",
+                worst(f"{key}-guessed-noise-{px}"),
+                trusted,
+            ]
+        )
+Markdown(
+    table(["intrinsics guessed", "focal length off by", "rig off by", "trusted"], lines)
+)
+
+# %% [markdown]
+# And with real detections: a Stacked Hourglass network on Human3.6M's four views, not tuned on it.
+# The detector's hips and knees are not the markers'. So the size from a known leg comes out too small, and this, too, no picture shows:
+
+# %% tags=["hide-input"]
+lines = []
+for subject in ("S1", "S5", "S6", "S7", "S8"):
+    runs = measured(f"human36m-detected-{subject}")
+    size = max((abs(run["scale"] - 1) for run in runs), default=0)
+    lines.append(
+        [subject, worst(f"human36m-detected-{subject}"), f"{100 * size:.0f} %"]
+    )
+Markdown(table(["detected 2D of", "rig off by", "size off by"], lines))
+
+# %% [markdown]
+# ## What we saw
+#
+# - Two pictures of the same people say how two cameras stand, up to the distance between them.
+# - From noisy joints of a few hundred frames, people calibrate a rig to a fraction of a degree in seconds.
+# - Size, the vertical and the principal points are not in the pictures. The first two take one known length and a floor. The third must be known.
+# - People should walk about: it is the place that has to change, not the pose.
+# - A lifter trained on found cameras is as good as one trained on true ones.
+# - The report's second wish, cameras "as learnable parameters", works near a good start, and bundle adjustment beats it from every start in which either finds the rig. Calibrate first, then train.
+#
+# For your own recordings, print the report and read its warnings.
+#
+# ## Exercises
+#
+# **1.** One camera starts three frames late. Do the residuals show it? Does the report?
+
+# %% tags=["hide-cell"]
+late = torch.cat([noisy.pixels[:, :1].roll(3, 0), noisy.pixels[:, 1:]], dim=1)
+_, of_late = calibrate_from_people(late, true, frames=60, restarts=1, view_names=names)
+assert not of_late.trust
+print(f"{of_late.view_residual_px.mean():.1f} px;", *of_late.warnings)
+
+# %% [markdown]
+# **2.** Two cameras that face each other, without the third: what does the report say of them?
+
+# %% tags=["hide-cell"]
+facing = noisy.select_views(list(names[1:]))
+_, of_facing = calibrate_from_people(
+    facing.pixels, facing.cameras[0], frames=60, restarts=1, view_names=names[1:]
+)
+assert not of_facing.trust
+print(*of_facing.warnings, sep="\n")
