@@ -144,7 +144,7 @@ def misses_px(R, t):
 
 aside = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, 0.02], dtype=torch.float64))
 assert misses_px(R, t) < 0.01 < 1 < misses_px(aside @ R, t)
-f"a turn of {torch.rad2deg(torch.tensor(0.02)):.1f}°: joints miss their lines by {misses_px(aside @ R, t):.1f} px"
+f"after a turn of 0.02 radians: {misses_px(aside @ R, t):.1f} px"
 
 # %% [markdown]
 # One matrix $E$ still means four poses: $t$ or $-t$, each with two rotations.
@@ -288,7 +288,8 @@ by_stature = set_scale(
 )
 ups = torch.stack([rig.R_world_to_camera[..., 2], true.R_world_to_camera[..., 2]])
 tilt = torch.rad2deg(torch.arccos((ups[0] * ups[1]).sum(-1).clamp(max=1)).max())
-f"up is {tilt:.1f}° off; size {compare_cameras(rig, true).scale:.3f} by the legs, {compare_cameras(by_stature, true).scale:.3f} by a stature of 1.7 m"
+sizes = [compare_cameras(one, true).scale for one in (rig, by_stature)]
+"up is {:.1f}° off; size {:.3f} by legs, {:.3f} by stature".format(tilt, *sizes)
 
 # %% [markdown]
 # **The principal point hides as well**, and this is a trap.
@@ -386,8 +387,7 @@ Markdown(
 )
 
 # %% [markdown]
-# It is the place. People who stay in one spot fill a small part of each picture, and a small part of the room.
-# There a camera that turns a little and steps aside a little sees nearly the same.
+# It is the place: who stays on one spot says little about the cameras, whatever the limbs do.
 # The report warns of it, with the distance that people covered.
 #
 # ## A lifter trained on found cameras
@@ -507,7 +507,7 @@ def learn(start):
 
 # %%
 def ring(order):
-    """Cameras at 4 m and 120 degrees from each other, the first in its true direction."""
+    """Cameras 4 m from the people, the first in its true direction."""
     first = (true.centers_world[0] - middle)[:2]
     angle = torch.atan2(first[1], first[0]) + torch.deg2rad(torch.tensor([0.0, *order]))
     circle = torch.stack([angle.cos(), angle.sin(), 0 * angle], dim=-1).double()
@@ -613,7 +613,7 @@ sources = {
 }
 variants = {f"{px} px": f"noise-{px}" for px in (0, 1, 2, 5, 10)}
 variants |= {"5 px and 5 % outliers": "outliers", "5 px, 2 views": "views-2"}
-variants |= {"5 px, one action in place": "box-alone"}
+variants |= {"5 px, boxing or sitting alone": "box-alone"}
 lines = []
 for label, variant in variants.items():
     kinds = [
@@ -665,15 +665,15 @@ Markdown(
 
 # %% [markdown]
 # And with real detections: a Stacked Hourglass network on Human3.6M's four views, not tuned on it.
-# The detector's hips and knees are not the markers'. So the size from a known leg comes out too small, and this, too, no picture shows:
+# The turns are right to less than a degree. The size is not: the detector's legs are shorter than the markers', so a known leg makes the rig too large, and this, too, no picture shows:
 
 # %% tags=["hide-input"]
 lines = []
 for subject in ("S1", "S5", "S6", "S7", "S8"):
     runs = measured(f"human36m-detected-{subject}")
-    size = max((abs(run["scale"] - 1) for run in runs), default=0)
+    size = max((run["scale"] - 1 for run in runs), default=0)
     lines.append(
-        [subject, worst(f"human36m-detected-{subject}"), f"{100 * size:.0f} %"]
+        [subject, worst(f"human36m-detected-{subject}"), f"{100 * size:+.0f} %"]
     )
 Markdown(table(["detected 2D of", "rig off by", "size off by"], lines))
 
