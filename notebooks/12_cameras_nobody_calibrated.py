@@ -60,6 +60,8 @@ from posekit.calibration import (
     set_upright,
 )
 from posekit.cameras import Cameras
+
+# %%
 from posekit.datasets import load_dataset
 from posekit.evaluation import evaluate
 from posekit.lifters import FrameLifter
@@ -142,6 +144,7 @@ def misses_px(R, t):
     return (off * true.focal_px[1].mean()).median().item()
 
 
+# %%
 aside = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, 0.02], dtype=torch.float64))
 assert misses_px(R, t) < 0.01 < 1 < misses_px(aside @ R, t)
 f"after a turn of 0.02 radians: {misses_px(aside @ R, t):.1f} px"
@@ -160,6 +163,7 @@ def four_poses(E):
     return [(R, t) for R in turns for t in (U[:, 2], -U[:, 2])]
 
 
+# %%
 def depths_of(R, t):
     """Depths in both cameras at which the rays of every joint meet."""
     sides = torch.stack([rays[0] @ R.mT, -rays[1]], dim=-1)
@@ -184,6 +188,8 @@ unknown = replace(
     R_world_to_camera=torch.eye(3).double().expand(3, 3, 3),
     t_world_to_camera=0 * true.t_world_to_camera,
 )
+
+# %%
 found, report = calibrate_from_people(
     noisy.pixels, unknown, noisy.confidence, skeleton=skeleton, view_names=names
 )
@@ -209,6 +215,7 @@ assert errors.rotation_deg < 0.3
 middle = people.poses_world[:, 0].double().mean(0)
 
 
+# %%
 def carried(degrees):
     """The true rig, but all cameras except the first turned about the people."""
     axis = torch.randn(3, 3, generator=generator(0), dtype=torch.float64)
@@ -227,6 +234,8 @@ path = [carried(30.0)]
 for _ in range(8):
     path.append(bundle_adjust(some, path[-1], iterations=1).cameras)
 turns = [compare_cameras(rig, true).rotation_deg for rig in path]
+
+# %%
 assert turns[-1] < 0.5
 
 # %% [markdown]
@@ -249,6 +258,8 @@ sized = [of_true_size(rig) for rig in path]
 seen = torch.stack([triangulate(some[:1], rig).points[0] for rig in sized]).float()
 labels = [f"step {k}: {turn:.1f}° off" for k, turn in enumerate(turns)]
 alt = "A room with three cameras in grey. Three green cameras begin elsewhere, beside a distorted person, and within a few steps stand on the grey ones, around a person of natural shape."
+
+# %% tags=["hide-input"]
 moving_rig_figure(
     Cameras.stack(sized).to(torch.float32),
     seen,
@@ -283,11 +294,15 @@ rig = set_scale(
     found, triangulate(noisy.pixels, found).points, skeleton, lengths_m=known
 )
 rig = set_upright(rig, triangulate(noisy.pixels, rig).points, skeleton)
+
+# %%
 by_stature = set_scale(
     found, triangulate(noisy.pixels, found).points, skeleton, stature_m=1.7
 )
 ups = torch.stack([rig.R_world_to_camera[..., 2], true.R_world_to_camera[..., 2]])
 tilt = torch.rad2deg(torch.arccos((ups[0] * ups[1]).sum(-1).clamp(max=1)).max())
+
+# %%
 sizes = [compare_cameras(one, true).scale for one in (rig, by_stature)]
 "up is {:.1f}° off; size {:.3f} by legs, {:.3f} by stature".format(tilt, *sizes)
 
@@ -306,6 +321,8 @@ wrong, second_opinion = calibrate_from_people(
 off = compare_cameras(wrong, true).rotation_deg
 assert off > 10 * errors.rotation_deg
 assert second_opinion.trust
+
+# %%
 rows = [
     [
         f"{errors.rotation_deg:.2f}°",
@@ -318,9 +335,13 @@ rows = [
         second_opinion.trust,
     ],
 ]
+
+# %%
 rows = [
     [name, *row] for name, row in zip(("true", f"up to {away_px:.0f} px off"), rows)
 ]
+
+# %%
 Markdown(
     table(["principal points", "largest turn off", "residual", "`report.trust`"], rows)
 )
@@ -349,6 +370,8 @@ def doing(action):
 
 walk, box = doing("Walking"), doing("Box")
 on_floor = torch.tensor([1.0, 1.0, 0.0])
+
+# %%
 path_of_walk, spot = walk[:, :1] * on_floor, box[:, :1].mean(0) * on_floor
 
 # %%
@@ -371,6 +394,7 @@ def moved_by_noise(poses, seed):
     return compare_cameras(bundle_adjust(pixels + 5 * noise, true).cameras, true)
 
 
+# %%
 still = {
     what: median(moved_by_noise(poses, seed).rotation_deg for seed in range(3))
     for what, poses in moving.items()
@@ -379,6 +403,8 @@ still = {
 # %%
 places = max(still["walking"], still["boxing along the walk"])
 assert 1.2 * places < min(still["boxing"], still["walking on the spot"])
+
+# %%
 Markdown(
     table(
         ["5 px of noise", "largest turn off"],
@@ -398,6 +424,8 @@ Markdown(
 
 # %%
 test = load_dataset("synthetic", "test", subjects=("S2",), stride=2)
+
+# %%
 on_found = replace(
     noisy,
     cameras=Cameras.stack([rig.to(torch.float32)] * len(noisy.clips)),
@@ -405,6 +433,7 @@ on_found = replace(
 )
 
 
+# %%
 def lifter_from(samples, loss):
     rng = generator(0)
     lifter = FrameLifter(15, width=width, dropout=0.0, generator=rng)
@@ -468,9 +497,13 @@ learned = LearnedCameras(start)
 torch.testing.assert_close(
     learned().centers_world, start.centers_world, atol=1e-4, rtol=0
 )
+
+# %%
 nn.init.normal_(learned.turn), nn.init.normal_(learned.shift)
 centers = learned().centers_world.detach()
 torch.testing.assert_close(centers[0], start.centers_world[0], atol=1e-4, rtol=0)
+
+# %%
 torch.testing.assert_close(
     torch.dist(*centers[[0, -1]]), torch.dist(*start.centers_world[[0, -1]])
 )
@@ -484,6 +517,7 @@ views = noisy.views()
 rates = (1e-3, 1e-1)  # of the lifter, of the cameras
 
 
+# %%
 def learn(start):
     rng, learned = generator(0), LearnedCameras(start.to(torch.float32))
     lifter = FrameLifter(15, width=width, dropout=0.0, generator=rng)
@@ -518,9 +552,12 @@ def ring(order):
     )
 
 
+# %%
 starts = {
     f"carried by {degrees} degrees": carried(float(degrees)) for degrees in (5, 10, 30)
 }
+
+# %%
 starts |= {
     "a ring": ring((-120.0, 120.0)),
     "the ring in wrong order": ring((120.0, -120.0)),
@@ -538,10 +575,12 @@ def timed(method, start):
     return turn, time.perf_counter() - began
 
 
+# %%
 def adjusted(start):
     return bundle_adjust(some, start).cameras
 
 
+# %%
 outcome = {
     name: (
         compare_cameras(start, true).rotation_deg,
@@ -560,6 +599,8 @@ lines = [
     ]
     for name, (before, *both) in outcome.items()
 ]
+
+# %% tags=["hide-input"]
 header = ["start", "off at the start", "learned in training", "bundle adjustment"]
 Markdown(table(header, lines))
 
@@ -568,11 +609,15 @@ nearer = [name for name, (before, (turn, _), _) in outcome.items() if turn < bef
 assert all(
     adjusted[0] < 1 for name, (*_, adjusted) in outcome.items() if "wrong" not in name
 )
+
+# %%
 assert all(
     learned[0] > adjusted[0]
     for name, (_, learned, adjusted) in outcome.items()
     if "wrong" not in name
 )
+
+# %%
 assert min(turn for turn, _ in outcome["the ring in wrong order"][1:]) > 90
 "nearer after learning: " + ", ".join(nearer)
 
@@ -593,6 +638,7 @@ def measured(name):
     return json.loads(path.read_text())["runs"] if path.exists() else []
 
 
+# %% tags=["hide-input"]
 def worst(name, digits=2):
     runs = measured(name)
     turn, place = (
@@ -606,15 +652,20 @@ def worst(name, digits=2):
     )
 
 
+# %% tags=["hide-input"]
 sources = {
     "synthetic": "synthetic",
     "HumanEva-I": "humaneva",
     "Human3.6M, 4 views": "human36m",
 }
+
+# %% tags=["hide-input"]
 variants = {f"{px} px": f"noise-{px}" for px in (0, 1, 2, 5, 10)}
 variants |= {"5 px and 5 % outliers": "outliers", "5 px, 2 views": "views-2"}
 variants |= {"5 px, boxing or sitting alone": "box-alone"}
 lines = []
+
+# %% tags=["hide-input"]
 for label, variant in variants.items():
     kinds = [
         variant.replace("box", "sitting") if key == "human36m" else variant
@@ -623,6 +674,8 @@ for label, variant in variants.items():
     lines.append(
         [label, *(worst(f"{key}-{kind}") for key, kind in zip(sources.values(), kinds))]
     )
+
+# %% tags=["hide-input"]
 Markdown(table(["noise, 200 frames (in brackets: seeds)", *sources], lines))
 
 # %% tags=["hide-input"]
@@ -637,6 +690,8 @@ lines = [
     ]
     for count in (10, 50, 900)
 ]
+
+# %% tags=["hide-input"]
 header = [f"{name}, {px} px" for name in sources for px in (2, 5)]
 Markdown(table(["frames", *header], lines))
 
@@ -646,6 +701,8 @@ Markdown(table(["frames", *header], lines))
 
 # %% tags=["hide-input"]
 lines = []
+
+# %% tags=["hide-input"]
 for name, key in sources.items():
     for px in (0, 5):
         runs = measured(f"{key}-guessed-noise-{px}")
@@ -659,6 +716,8 @@ for name, key in sources.items():
                 trusted,
             ]
         )
+
+# %% tags=["hide-input"]
 Markdown(
     table(["intrinsics guessed", "focal length off by", "rig off by", "trusted"], lines)
 )
@@ -669,12 +728,16 @@ Markdown(
 
 # %% tags=["hide-input"]
 lines = []
+
+# %% tags=["hide-input"]
 for subject in ("S1", "S5", "S6", "S7", "S8"):
     runs = measured(f"human36m-detected-{subject}")
     size = max((run["scale"] - 1 for run in runs), default=0)
     lines.append(
         [subject, worst(f"human36m-detected-{subject}"), f"{100 * size:+.0f} %"]
     )
+
+# %% tags=["hide-input"]
 Markdown(table(["detected 2D of", "rig off by", "size off by"], lines))
 
 # %% [markdown]
@@ -708,4 +771,6 @@ _, of_facing = calibrate_from_people(
     facing.pixels, facing.cameras[0], frames=60, restarts=1, view_names=names[1:]
 )
 assert not of_facing.trust
+
+# %% tags=["hide-cell"]
 print(*of_facing.warnings, sep="\n")
