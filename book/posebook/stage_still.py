@@ -28,7 +28,9 @@ def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None
         size: width and height of the picture.
     """
     person, truth = np.asarray(person), np.asarray(truth)
-    frame = [] if camera is None else [on_picture(camera, [2 * camera["middle"] * x, 2 * camera["middle"] * y]) for x, y in CORNERS]
+    frame = (
+        [] if camera is None else [on_picture(camera, [2 * camera["middle"] * x, 2 * camera["middle"] * y]) for x, y in CORNERS]
+    )
     floor = truth[0] * [1, 1, 0]
     around = [floor + [x, y, z] for x in (-0.7, 0.7) for y in (-0.7, 0.7) for z in (0, 1.9)]
     put = placed([*around, *frame, *([camera["center"]] if camera else [])], eye, size)

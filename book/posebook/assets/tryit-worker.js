@@ -151,7 +151,7 @@ function answer(model, { example, places, pixels, height_error }) {
   const pose = lift(model, cameras[0], pixels ?? truths[0], height_error);
   const world = pose.map((point) => toWorld(cameras[0], point));
   const views = cameras.slice(1).map((camera) => world.map((point) => toPixels(model, camera, point)));
-  return { camera: pose, world, views, truths, focal: cameras[0].focal };
+  return { camera: pose, world, views, truths, focal: cameras[0].focal, eye: cameras[0] };
 }
 
 // A true pose as a camera sees it, lifted again: what the front page asks, frame by frame.
@@ -162,7 +162,7 @@ function relifted(model, { pose, camera }) {
 
 // A question with {pose, camera} gets {pixels, world}. Any other is {example, places, pixels, height_error, ...}: the camera's place and those of onlookers; the 2D pose, null
 // for what the camera sees of the true one; and by how much more than its height the lifter is told, metres.
-// The reply is the message itself plus {camera, world, views, truths, focal}, or plus {error}.
+// The reply is the message itself plus {camera, world, views, truths, focal, eye}, or plus {error}.
 self.onmessage = async ({ data }) => {
   try {
     self.postMessage({ ...data, ...(data.camera ? relifted : answer)(await model, data) });
