@@ -8,6 +8,7 @@ AWAY_M = 7.0  # distance of the eye
 PLANE_M = 1.15  # how far before its camera a picture stands
 HEAD_M, LIMB_M, TRUTH_M = 0.105, 0.05, 0.11
 TRUTH, FLOOR = "#c8ced5", "#64748b"
+CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
 
 
 class Eye(NamedTuple):
@@ -28,11 +29,9 @@ def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None
         size: width and height of the picture.
     """
     person, truth = np.asarray(person), np.asarray(truth)
-    frame = (
-        [] if camera is None else [on_picture(camera, [2 * camera["middle"] * x, 2 * camera["middle"] * y]) for x, y in CORNERS]
-    )
+    frame = [on_picture(camera, 2 * camera["middle"] * np.array(corner)) for corner in CORNERS] if camera else []
     floor = truth[0] * [1, 1, 0]
-    around = [floor + [x, y, z] for x in (-0.7, 0.7) for y in (-0.7, 0.7) for z in (0, 1.9)]
+    around = [floor + np.array([x, y, z]) for x in (-0.7, 0.7) for y in (-0.7, 0.7) for z in (0, 1.9)]
     put = placed([*around, *frame, *([camera["center"]] if camera else [])], eye, size)
 
     def line(a, b, color, metres=0.0, opacity=1.0):
@@ -57,9 +56,6 @@ def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None
         parts += [line(a, b, stage["colors"]["camera"], opacity=0.35) for a, b in zip(flat, person)]
         parts += [line(flat[a], flat[b], stage["colors"][side], 0.015) for side, a, b in bones]
     return f'<svg viewBox="0 0 {size[0]} {size[1]}" aria-hidden="true">{"".join(parts)}</svg>'
-
-
-CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
 
 
 def placed(points, eye: Eye, size: tuple[int, int], margin: float = 10):
@@ -88,8 +84,9 @@ def placed(points, eye: Eye, size: tuple[int, int], margin: float = 10):
 def grid(middle, half: float = 1.5, step: float = 0.5):
     """Both ends of each line of a grid on the floor."""
     ticks = np.arange(-half, half + step / 2, step)
-    across = [(middle + [t, -half, 0], middle + [t, half, 0]) for t in ticks]
-    return across + [(middle + [-half, t, 0], middle + [half, t, 0]) for t in ticks]
+    along = np.array([[-half], [half]]) * [[0, 1, 0]]
+    across = [middle + along + np.array([t, 0, 0]) for t in ticks]
+    return across + [middle + along[:, [1, 0, 2]] + np.array([0, t, 0]) for t in ticks]
 
 
 def seen_by(camera: dict, point) -> np.ndarray:

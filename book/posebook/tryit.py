@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from posebook.front import camera_numbers, front_page, stage_numbers, walk_frames
 from posekit.cameras import NEAR_M, Cameras
 from posekit.datasets import load_dataset
 from posekit.evaluation import evaluate
@@ -35,7 +36,6 @@ from posekit.skeleton import Skeleton
 from posekit.teachers import triangulated
 from posekit.training import fit
 from posekit.virtual_cameras import draw_cameras, look_at
-from posebook.front import camera_numbers, front_page, stage_numbers, walk_frames
 
 EPOCHS = 20
 MIX = Mix(cameras="drawn", missing=0.05)  # a new camera for every person, and now and then a joint that was not found
