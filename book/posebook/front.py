@@ -81,7 +81,7 @@ def trained(samples: Views | LabelledPoses, loss, epochs: int) -> FrameLifter:
 
 
 def camera_numbers(camera: Cameras) -> dict:
-    """One camera as the browser has it: axes (x right, y down, z forward), place in metres, focal length and middle in pixels."""
+    """One camera as the browser has it: axes x right, y down, z forward; place in metres; focal length and middle in pixels."""
     R = camera.R_world_to_camera
     return {
         "R": R.tolist(),

@@ -14,8 +14,9 @@ from posebook.tryit_page import TRYIT_CLASS, TryIt, prepared
 FRONT_CLASS = "pk-lifting"
 STILL_FRAME = 21  # of the walk, for the still pictures
 ALT = (
-    "A room with a camera whose flat picture stands before it: a blue and orange stick figure. Rays go from "
-    "the picture's joints to a walking body in 3D, blue on its left and orange on its right, lifted by a network. The true body behind it is grey."
+    "A room with a camera whose flat picture stands before it: a blue and orange stick figure. "
+    "Rays go from the picture's joints to a walking body in 3D, blue on its left and orange on its right, lifted by a network. "
+    "The true body behind it is grey."
 )
 
 
