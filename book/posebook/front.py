@@ -23,16 +23,19 @@ from posekit.training import fit
 SUBJECT, ACTION = "S2", "Walking"
 STRIDE = 4  # frames of the clip for one of the page's, which draws poses between them
 WIDTH = 256
+PLANE = 0.42
+"""Where a camera's picture stands in the room: a share of the way to the person."""
 EPOCHS = {"label-free": 20, "labels": 10}
 """Passes over the training set; more without labels, where each step has three pictures of a moment."""
 
 
-def front_page(lifter: RayLifter, camera: Cameras, train: MultiViewDataset, test: MultiViewDataset) -> dict:
+def front_page(lifter: RayLifter, camera: Cameras, ahead: float, train: MultiViewDataset, test: MultiViewDataset) -> dict:
     """The page's data: time, camera, the true walk, the lifted one, and the walks of the three panels; world metres.
 
     Args:
         lifter: told tilt and height of the camera.
         camera: of the scene at the top.
+        ahead: how far before the camera people are, metres.
         train, test: the panels' lifters learn from the first and are measured on the second.
     """
     frames = walk_frames(test)
@@ -41,7 +44,7 @@ def front_page(lifter: RayLifter, camera: Cameras, train: MultiViewDataset, test
         lifted = camera.camera_to_world(lifter(camera.world_to_screen(walk), camera))
     return {
         "seconds": STRIDE / test.frame_rate,
-        "camera": camera_numbers(camera),
+        "camera": camera_numbers(camera, ahead),
         "truth": millimetres(walk),
         "lifted": millimetres(lifted),
         "panels": panels(train, test, frames),
@@ -80,14 +83,15 @@ def trained(samples: Views | LabelledPoses, loss, epochs: int) -> FrameLifter:
     return lifter
 
 
-def camera_numbers(camera: Cameras) -> dict:
-    """One camera as the browser has it: axes x right, y down, z forward; place in metres; focal length and middle in pixels."""
+def camera_numbers(camera: Cameras, ahead: float) -> dict:
+    """One camera as the browser has it: axes x right, y down, z forward; places in metres; focal length and middle in pixels."""
     R = camera.R_world_to_camera
     return {
         "R": R.tolist(),
         "center": (-R.T @ camera.t_world_to_camera).tolist(),
         "focal": camera.focal_px[0].item(),
         "middle": camera.center_px[0].item(),
+        "plane": PLANE * ahead,
     }
 
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 AWAY_M = 7.0  # distance of the eye
-PLANE_M = 1.15  # how far before its camera a picture stands
 HEAD_M, LIMB_M, TRUTH_M = 0.105, 0.05, 0.11
 TRUTH, FLOOR = "#c8ced5", "#64748b"
 CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
@@ -98,4 +97,4 @@ def seen_by(camera: dict, point) -> np.ndarray:
 def on_picture(camera: dict, pixel) -> np.ndarray:
     """Where a pixel is in the room, if the picture stands before its camera; world metres."""
     x, y = (np.asarray(pixel) - camera["middle"]) / camera["focal"]
-    return np.array(camera["R"]).T @ (PLANE_M * np.array([x, y, 1])) + camera["center"]
+    return np.array(camera["R"]).T @ (camera["plane"] * np.array([x, y, 1])) + camera["center"]

@@ -62,9 +62,9 @@ START = Place(math.radians(40), 1.2, 4.0)
 """The first camera; its azimuth counts from where the person faces."""
 PICTURE_PX, FILLS = 480, 0.9
 """Side of the square picture; and the share of it that 2 metres at the person's distance take, which sets the focal length."""
-FRONT = Place(math.radians(-65), 1.5, 4.6)
+FRONT = Place(math.radians(-65), 1.5, 3.7)
 """The camera of the front page; its azimuth is one in the world, around the middle of the walk."""
-FRONT_WIDER = 0.62
+FRONT_WIDER = 0.55
 """Its focal length, as a share of the usual one: the person walks about."""
 
 
@@ -100,7 +100,10 @@ def export(folder: Path, digest: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.bin").write_bytes(weights)
     write_json(folder / "fixtures.json", fixtures(lifter, chosen))
-    write_json(folder / "front.json", front_page(lifter, front_camera(test), train, test) | stage_numbers(test.skeleton))
+    write_json(
+        folder / "front.json",
+        front_page(lifter, front_camera(test), FRONT.distance, train, test) | stage_numbers(test.skeleton),
+    )
     write_json(folder / "start.json", start(lifter, chosen[0]) | stage_numbers(test.skeleton))
     write_json(folder / "manifest.json", manifest)
 
@@ -289,7 +292,7 @@ def start(lifter: RayLifter, chosen: dict) -> dict:
     """The first example as the page "Try it" begins with it: one true pose, one lifted, and the camera."""
     place = START._replace(azimuth=chosen["facing"] + START.azimuth)
     return {
-        "camera": camera_numbers(camera_at(torch.tensor(chosen["pose"][0]), place)),
+        "camera": camera_numbers(camera_at(torch.tensor(chosen["pose"][0]), place), place.distance),
         "truth": [chosen["pose"]],
         "lifted": [answers(lifter, chosen, [place])["world"]],
     }
