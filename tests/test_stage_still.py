@@ -12,6 +12,7 @@ def test_the_still_fits_and_its_rays_meet_the_camera():
         "center": np.array([0.0, -4.0, 1.0]),
         "focal": 500.0,
         "middle": 240.0,
+        "plane": 1.5,
     }
     point = np.array([0.3, 0.2, 1.4])
     flat = on_picture(camera, seen_by(camera, point))

@@ -84,7 +84,7 @@ def trained(samples: Views | LabelledPoses, loss, epochs: int) -> FrameLifter:
 
 
 def camera_numbers(camera: Cameras, ahead: float) -> dict:
-    """One camera as the browser has it: axes x right, y down, z forward; places in metres; focal length and middle in pixels."""
+    """One camera for the browser: axes x right, y down, z forward; places in metres; focal length and middle in pixels."""
     R = camera.R_world_to_camera
     return {
         "R": R.tolist(),

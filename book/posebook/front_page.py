@@ -49,7 +49,7 @@ class LiftingScene(SphinxDirective):
         """The page's data and the still picture."""
         data = front_data(self)
         camera = data["camera"]
-        eye = Eye(math.atan2(camera["center"][1], camera["center"][0]) + 1.05, 0.2)
+        eye = Eye(math.atan2(camera["center"][1], camera["center"][0]) + 0.85, 0.2)
         still = still_scene(data, data["lifted"][STILL_FRAME], data["truth"][STILL_FRAME], eye, camera)
         script = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
         data_html = f'<script type="application/json">{script}</script>'

@@ -40,7 +40,7 @@ class TryIt(SphinxDirective):
 def still_eye(camera: dict) -> Eye:
     """A place from which camera, picture and person are seen apart."""
     x, y, _ = camera["R"][2]
-    return Eye(math.atan2(-y, -x) + 0.95, 0.25)
+    return Eye(math.atan2(-y, -x) + 0.75, 0.25)
 
 
 def _html(text: str) -> nodes.raw:

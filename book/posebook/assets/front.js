@@ -8,7 +8,8 @@
   const FADE = 0.35; // seconds at both ends of the walk, since it does not close
   const WORST = 0.15; // metres; a joint off by that much has the last colour of the scale
   const SCALE = { light: [[154, 165, 177], [190, 24, 93]], dark: [[112, 123, 135], [255, 110, 180]] };
-  const HIGH = 1.9;
+  const HIGH = 1.85;
+  const PLANE = 0.42; // where the picture stands: a share of the way to the person
 
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
@@ -22,7 +23,7 @@
     const length = (frames - 1) * seconds;
     const shown = new Set();
     let playing = !still();
-    let now = still() ? 0.35 * length : 0;
+    let now = still() ? 0.35 * length : FADE;
     let before = null;
     const state = () => {
       const at = now / seconds;
@@ -61,12 +62,12 @@
   // ---- the scene at the top ----
   function scene(place, data, time) {
     const { camera, truth } = data;
-    const view = freeView(Math.atan2(camera.center[1], camera.center[0]) + 1.05, 0.2, 0);
+    const ahead = camera.plane / PLANE;
+    const narrow = () => place.clientWidth < 480;
+    const view = freeView(Math.atan2(camera.center[1], camera.center[0]) + (narrow() ? 0.5 : 0.85), 0.2, 0);
     const canvas = element("canvas", { className: "pk-stage" });
     const shown = stage(canvas, { ...data, view, label: place.querySelector(".pk-still").getAttribute("aria-label") });
     const [low, high] = ground(truth);
-    const ahead = Math.hypot(...camera.center.map((value, k) => (k < 2 ? value - (low[k] + high[k]) / 2 : 0)));
-    const narrow = () => canvas.clientWidth < 480;
     const error = element("b", {}, "–");
     const how = element("span", { className: "pk-how" }, "");
     let live = true;

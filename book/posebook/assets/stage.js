@@ -8,7 +8,6 @@ window.posebook ??= {};
   const FAR = 7; // distance of the eye once it stands free, metres
   const LOWEST = 0.04; // elevations, radians
   const HIGHEST = 1.45;
-  const PLANE = 1.15; // how far before its camera a picture stands, metres
   const FLOOR = { half: 3, step: 0.5 };
   const RADII = {
     thorax: [0.085, 0.1], head: [0.045, 0.045], shoulder: [0.05, 0.05], elbow: [0.045, 0.036], wrist: [0.036, 0.026],
@@ -29,9 +28,9 @@ window.posebook ??= {};
   const css = (rgb) => `rgb(${rgb.map(Math.round).join(" ")})`;
   const [WHITE, BLACK] = [[255, 255, 255], [0, 0, 0]];
 
-  // ---- cameras of the scene: {R: rows x right, y down, z forward; center, focal, middle} ----
-  const onPlane = ({ R, center, focal, middle }, [x, y]) =>
-    [(x - middle) / focal, (y - middle) / focal, 1].reduce((sum, value, k) => plus(sum, times(R[k], value * PLANE)), center);
+  // ---- cameras of the scene: {R: rows x right, y down, z forward; center, focal, middle; plane: where its picture stands} ----
+  const onPlane = ({ R, center, focal, middle, plane }, [x, y]) =>
+    [(x - middle) / focal, (y - middle) / focal, 1].reduce((sum, value, k) => plus(sum, times(R[k], value * plane)), center);
   const corners = (camera) => [[0, 0], [1, 0], [1, 1], [0, 1]].map((at) => onPlane(camera, times(at, 2 * camera.middle)));
 
   function eyeOf(camera, ahead) {

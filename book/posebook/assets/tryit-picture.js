@@ -16,9 +16,9 @@
   // A square image with a pose in it and optionally a second pose behind it, thin and grey. A missing joint is null.
   function picture(manifest) {
     const { side } = manifest.picture;
-    const border = svg("rect", { class: "pk-image", width: side, height: side });
-    const [ghost, bones] = [svg("g", { class: "pk-ghost" }), svg("g", { class: "pk-bones" })];
     const edge = EDGE * side; // so that a joint on the border is not cut off
+    const [ghost, bones] = [svg("g", { class: "pk-ghost" }), svg("g", { class: "pk-bones" })];
+    const border = svg("rect", { class: "pk-image", x: -edge, y: -edge, width: side + 2 * edge, height: side + 2 * edge, rx: 0.03 * side });
     const root = svg("svg", { viewBox: `${-edge} ${-edge} ${side + 2 * edge} ${side + 2 * edge}` }, border, ghost, bones);
     const lines = (pose, color) =>
       Object.entries(manifest.bones).flatMap(([name, pairs]) =>

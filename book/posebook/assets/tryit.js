@@ -5,7 +5,7 @@
 (() => {
   const here = document.currentScript.src;
   const { stage, freeView, swingOut, asker, errors, around, still, picture, editor } = window.posebook;
-  const NEAREST = 5; // metres; a camera farther away may be out of sight
+  const PLANE = 0.42; // where the picture stands: a share of the way to the person
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
     made.append(...children);
@@ -103,18 +103,18 @@
   function room(figure, manifest) {
     const view = freeView(0, 0.24, 0);
     const canvas = element("canvas", { className: "pk-stage" });
-    const { draw } = stage(canvas, { ...manifest, view, label: figure.querySelector(".pk-still").getAttribute("aria-label") });
+    const { draw, corners } = stage(canvas, { ...manifest, view, label: figure.querySelector(".pk-still").getAttribute("aria-label") });
     figure.append(element("div", { className: "pk-room" }, canvas), element("figcaption", {}, "The lifted pose: drag to turn it"));
     figure.classList.add("pk-drawn");
     let swung = false;
-    return ({ camera, flat, person, ghost }) => {
+    return ({ camera: eye, flat, person, ghost }) => {
       const [x, y, z] = person[0];
-      const back = camera.R[2].map((value) => -value);
-      const away = distance(camera.center, person[0]);
-      const from = camera.center.map((value, k) => (away > NEAREST ? person[0][k] + NEAREST * back[k] : value));
-      if (!swung) view.azimuth = Math.atan2(back[1], back[0]) + 0.95;
+      const back = eye.R[2].map((value) => -value);
+      const away = distance(eye.center, person[0]);
+      const camera = { ...eye, plane: PLANE * away };
+      if (!swung) view.azimuth = Math.atan2(back[1], back[0]) + 0.75;
       canvas.shown = { person, ghost }; // for the tests
-      const fit = [...around([x - 0.6, y - 0.6], [x + 0.6, y + 0.6], Math.max(1.8, z + 0.9)), ...around([x, y], [x, y], 1, camera).slice(8, 12), from];
+      const fit = [...around([x - 0.5, y - 0.5], [x + 0.5, y + 0.5], Math.max(1.75, z + 0.85)), ...corners(camera)];
       draw({ camera, flat, person, truth: ghost, ahead: away, middle: person[0], fit, margins: { side: 10, top: 14, bottom: 10 } });
       if (!swung) setTimeout(() => swingOut(view), still() ? 0 : 600);
       swung = true;
