@@ -392,7 +392,7 @@ window.posebook ??= {};
   // Corners of the box around a person or the place where they move, and of a camera with its picture.
   posebook.around = ([x0, y0], [x1, y1], high, camera) => {
     const box = [x0, x1].flatMap((x) => [y0, y1].flatMap((y) => [[x, y, 0], [x, y, high]]));
-    return camera ? [...box, ...corners(camera), camera.center] : box;
+    return camera ? [...box, ...corners(camera), plus(camera.center, times(camera.R[2], -0.25))] : box;
   };
 
   // The mean distance of joints from the true ones relative to the pelvis (mpjpe), and that of each joint; metres.
