@@ -69,7 +69,7 @@ class ThreeLifters(SphinxDirective):
             alt = f"The walking body as lifted by the network that learned {LEARNED[panel['name']]}, over the true one in grey."
             caption = f"<b>{panel['name']}</b> <span>{panel['error_mm']:.0f} mm on average</span>"
             parts.append(f'<figure class="pk-panel">{still_html(still, alt)}<figcaption>{caption}</figcaption></figure>')
-        key = '<p class="pk-scale">Joints off by <span>0 mm</span><i></i><span>150 mm and more</span></p>'
+        key = '<p class="pk-scale">Joints off by <span>0 mm</span><i></i><span>100 mm and more</span></p>'
         return [raw(f'<div class="pk-compared">{"".join(parts)}{key}</div>')]
 
 

@@ -302,7 +302,7 @@ window.posebook ??= {};
 
     // The page's colours, read anew when the theme changes; hues are lighter on a dark page.
     function dress() {
-      const style = getComputedStyle(canvas);
+      const style = getComputedStyle(document.querySelector(".bd-article-container") ?? document.body);
       const dark = document.documentElement.dataset.theme === "dark";
       const fitting = (hex) => (dark ? mix(channels(hex), WHITE, 0.35) : channels(hex));
       const blob = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
