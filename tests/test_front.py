@@ -67,7 +67,7 @@ def test_the_whole_page_weighs_little_and_has_no_plotly(browser, address, site):
 def test_title_scene_and_buttons_are_above_the_fold(browser, address, width, height):
     with opened(browser, address, width=width) as visit:
         visit.page.set_viewport_size({"width": width, "height": height})
-        for shown in ("h1", ".pk-lead p", ".pk-lifting canvas", ".pk-ways a >> nth=0", ".pk-ways a >> nth=1"):
+        for shown in ("article h1", ".pk-lead p", ".pk-lifting canvas", ".pk-ways a >> nth=0", ".pk-ways a >> nth=1"):
             box = visit.page.locator(shown).first.bounding_box()
             assert 0 <= box["y"] <= height - box["height"], shown
         assert visit.complaints == []
@@ -188,7 +188,8 @@ def test_without_scripts_and_on_paper_stills_stand_there(browser, address, visit
 
 
 def test_in_the_dark_it_is_drawn_in_other_colours(visit):
-    colours = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).filter((_, k) => k % 28 < 3)"
+    read = "canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
+    colours = f"canvas => Array.from({read}).filter((_, k) => k % 28 < 3)"
     light = np.array(top(visit).evaluate(colours))
     visit.turn("dark")
     assert (np.array(top(visit).evaluate(colours)) != light).mean() > 0.01
