@@ -6,11 +6,13 @@ an alternative text in `layout.meta["alt"]`. `layout.meta` also holds two placem
 "narrow", which the book's pages switch between.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
+from plotly.basedatatypes import BaseTraceType
 from torch import Tensor
 
 from posekit.colors import COLORS, FLOOR, GHOST
@@ -43,13 +45,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class Panel:
-    """A titled picture of some people: in an image if `image_size` (width, height) is given, otherwise in a 3D box."""
+    """A titled picture of some people: in an image if `image_size` (width, height) is given, otherwise in a 3D box.
+
+    `extra` are further traces, and `moving` traces with their coordinates (F, N, 2 or 3) in every frame; NaN ends a line.
+    """
 
     title: str
     layers: list[Layer]
     image_size: tuple[float, float] | None = None
     box: tuple = PERSON_BOX
     extra: list[go.Scatter3d] = field(default_factory=list)
+    moving: list[tuple[BaseTraceType, Tensor]] = field(default_factory=list)
 
 
 def show(
@@ -60,16 +66,18 @@ def show(
     columns: int | None = None,
     height: int = 420,
     frame_rate: float | None = None,
+    frame_names: Sequence[str] | None = None,
 ) -> go.Figure:
     """Draw panels side by side; given a frame rate, as an animation with a play button and a slider.
 
     Args:
-        panels: what to draw. All animated layers have the same number of frames.
+        panels: what to draw. All layers and lines that move have the same number of frames.
         alt: what a reader who cannot see the figure should know.
         arrange: "row", "stack" (the first panel large, the others in a column beside it) or "grid" (square).
         columns: after how many panels the wide figure's "row" begins anew; default: never.
         height: of the wide figure, pixels.
         frame_rate: of the poses; frames are skipped so that about `PLAYBACK_RATE` are drawn per second.
+        frame_names: what the slider says at every drawn frame; default the time.
     """
     stride = max(1, round(frame_rate / PLAYBACK_RATE)) if frame_rate else 1
     figure, moving = go.Figure(), []
@@ -78,6 +86,10 @@ def show(
         axes = _add_axes(figure, panel, index)
         for trace in panel.extra:
             figure.add_trace(trace.update(scene=axes["scene"]) if panel.image_size is None else trace.update(axes))
+        for trace, lines in panel.moving:
+            lines = _rounded(lines)[::stride]
+            moving.append((len(figure.data), lines))
+            figure.add_trace(trace.update(dict(zip("xyz", lines[0].T)) | axes))
         for layer in panel.layers:
             named = index == 0 and layer is next((one for one in panel.layers if not one.ghost), None)
             for side in COLORS:
@@ -92,7 +104,7 @@ def show(
         figure.layout[key] = value
     figure.update_layout(meta=dict(alt=alt, wide=wide, narrow=narrow))
     if frame_rate:
-        _animate(figure, moving, stride / frame_rate)
+        _animate(figure, [(index, lines) for index, lines in moving if len(lines) > 1], stride / frame_rate, frame_names)
     return figure
 
 
@@ -105,8 +117,12 @@ def _bone_lines(layer: Layer, side: str) -> np.ndarray:
         return np.zeros((len(poses), 0, poses.shape[-1]), dtype=np.float32)
     ends = poses[:, torch.tensor(bones)]  # (F, bones, 2, D)
     gap = torch.full_like(ends[:, :, :1], torch.nan)
-    lines = torch.cat([ends, gap], dim=2).flatten(1, 2).numpy()
-    return lines.round(1 if poses.shape[-1] == 2 else 3).astype(np.float32)  # 0.1 px, 1 mm
+    return _rounded(torch.cat([ends, gap], dim=2).flatten(1, 2))
+
+
+def _rounded(lines: Tensor) -> np.ndarray:
+    """To 0.1 px in an image, 1 mm in a room."""
+    return lines.detach().cpu().numpy().round(1 if lines.shape[-1] == 2 else 3).astype(np.float32)
 
 
 def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, legend: bool):
@@ -203,10 +219,10 @@ def _stacked(count: int, narrow: bool):
     return [(0, 0, 0.7, 1), *((0.7, 1 - (i + 1) / small, 0.3, 1 / small) for i in range(small))], 1
 
 
-def _animate(figure: go.Figure, moving: list, seconds_per_frame: float) -> None:
+def _animate(figure: go.Figure, moving: list, seconds_per_frame: float, names: Sequence[str] | None) -> None:
     traces = [index for index, _ in moving]
     count = len(moving[0][1])
-    names = [f"{k * seconds_per_frame:.2f} s" for k in range(count)]
+    names = names or [f"{k * seconds_per_frame:.2f} s" for k in range(count)]
     figure.frames = [
         go.Frame(name=name, traces=traces, data=[_moved(figure.data[index], lines[k]) for index, lines in moving])
         for k, name in enumerate(names)

@@ -9,7 +9,7 @@ from pathlib import Path
 import posekit
 
 FOLDER = Path(posekit.__file__).parent
-FIGURES = {"posekit.drawing", "posekit.figures", "posekit.widgets"}
+FIGURES = {"posekit.drawing", "posekit.figures", "posekit.rig_figures", "posekit.widgets"}
 
 
 def test_it_offers_about_fifteen_names_that_say_what_they_are():

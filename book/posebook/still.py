@@ -37,6 +37,8 @@ def _lines(figure: dict, height: int) -> list[str]:
             width = min(float((trace.get("line") or {}).get("width", 2)), 3)
             look = f'stroke="{color}" stroke-width="{width:g}"{_dashes(trace)} fill="none"'
             parts += [f'<polyline points="{run}" {look}/>' for run in _runs(points)]
+        elif "markers" in trace.get("mode", "") and "title" in layout.get("yaxis", {}):  # a chart's points
+            parts += [_dot(x, y, color, trace) for x, y in points if np.isfinite(x + y)]
         parts += [_text(x, y, text, color) for text, (x, y) in zip(trace.get("text") or (), points)]
     for note in layout.get("annotations", ()):
         parts.append(_text(note["x"] * WIDTH, (1 - note["y"]) * height, note["text"]))
@@ -138,7 +140,9 @@ def _chart_frame(figure: dict, layout: dict, height: int) -> list[str]:
         row, column = divmod(place, LEGEND_COLUMNS)
         x, y = left + column * width / LEGEND_COLUMNS, 16 + LEGEND_ROW * height * row
         line = f'stroke="{trace["line"]["color"]}" stroke-width="2"{_dashes(trace)}'
-        parts.append(f'<path d="M{x:.1f},{y:.1f}h36" {line}/>' + _text(x + 42, y + 4, trace["name"], anchor="start"))
+        is_line = "lines" in trace.get("mode", "lines")
+        sample = f'<path d="M{x:.1f},{y:.1f}h36" {line}/>' if is_line else _dot(x + 18, y, trace["line"]["color"], trace)
+        parts.append(sample + _text(x + 42, y + 4, trace["name"], anchor="start"))
     return parts
 
 
@@ -159,6 +163,11 @@ def _ticks(axis: dict) -> list[tuple[float, str]]:
 def _text(x: float, y: float, text: str, color: str = "currentColor", anchor: str = "middle", turn: int = 0) -> str:
     turned = f' transform="rotate({turn} {x:.0f} {y:.0f})"' if turn else ""
     return f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" text-anchor="{anchor}"{turned}>{html.escape(str(text))}</text>'
+
+
+def _dot(x: float, y: float, color: str, trace: dict) -> str:
+    filled = "none" if "open" in (trace.get("marker") or {}).get("symbol", "") else color
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{filled}" stroke="{color}" stroke-width="2"/>'
 
 
 def _dashes(trace: dict) -> str:

@@ -122,7 +122,7 @@
     const still = { mode: "immediate", transition: { duration: 0 }, frame: { duration: 0, redraw: true } };
     const time = element("output", { textContent: frames[0].name });
     const slider = element("input", { type: "range", min: 0, max: frames.length - 1, value: 0 });
-    slider.setAttribute("aria-label", "time");
+    slider.setAttribute("aria-label", meta.steps ?? "time");
     const button = element("button", { type: "button", textContent: "Play", className: "pk-play" });
     let timer = null;
     let drawing = false;
