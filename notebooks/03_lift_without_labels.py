@@ -642,4 +642,4 @@ two_mm, three_mm = (
     for one in (from_two, all_three)
 )
 assert three_mm < two_mm
-f"on C3 {two_mm:.0f} mm taught by C1 and C2, {three_mm:.0f} mm by all: it has to be seen"
+f"on C3, {two_mm:.0f} mm taught by C1 and C2, and {three_mm:.0f} mm by all three"

@@ -771,6 +771,4 @@ _, of_facing = calibrate_from_people(
     facing.pixels, facing.cameras[0], frames=60, restarts=1, view_names=names[1:]
 )
 assert not of_facing.trust
-
-# %% tags=["hide-cell"]
 print(*of_facing.warnings, sep="\n")

@@ -489,7 +489,10 @@ assert apart_mm[changed_joints].min() > 20
 
 # %% tags=["hide-cell"]
 few = learn_to_lift(train15.every(5), test15, epochs=5 * epochs, width=width)
-few.against_triangulation
+few_mm = few.against_triangulation.metrics_mm["mpjpe"]
+all_mm = mean(lifted["four cameras, later frames"]["mpjpe"])
+assert few_mm < 1.3 * all_mm
+f"mpjpe {few_mm:.0f} mm from a fifth of the frames, {all_mm:.0f} mm from all"
 
 # %% [markdown]
 # **2.** Adjust the cameras on your own recording in two halves, one after the other. Do both corrections turn the same camera the same way? If not, what else may be wrong?
@@ -501,4 +504,7 @@ opposite = recording.select_views(["cam_02_json", "cam_04_json"])
 halved = Detections(
     opposite.view_names, BODY_25B, opposite.pixels, opposite.confidence, folder
 )
-print(check(Calibration(opposite.view_names, opposite.cameras[0]), halved))
+of_two = check(Calibration(opposite.view_names, opposite.cameras[0]), halved)
+assert of_two.quality.angle_deg > 140
+assert any("lengths" in finding.what for finding in of_two.findings)
+print(of_two)

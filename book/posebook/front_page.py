@@ -10,6 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from posebook.stage_still import Eye, still_scene
 from posebook.tryit_page import TRYIT_CLASS, TryIt, prepared
+from posekit.colors import COLORS
 
 FRONT_CLASS = "pk-lifting"
 STILL_FRAME = 21  # of the walk, for the still pictures
@@ -34,9 +35,11 @@ def setup(app):
 
 def _page_files(app, pagename, templatename, context, doctree):
     body = context.get("body") or ""
+    sides = f"<style>html {{ --pk-left: {COLORS['left']}; --pk-right: {COLORS['right']}; }}</style>"
     for name, scripts in SCRIPTS.items():
         if f'class="{name}"' in body:
             app.add_css_file("stage.css")
+            context["metatags"] = context.get("metatags", "") + sides
             context["script_files"][:] = [s for s in context["script_files"] if "mathjax" not in str(s.filename)]
             for script in scripts:
                 app.add_js_file(script, loading_method="defer")
