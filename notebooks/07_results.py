@@ -537,6 +537,11 @@ Markdown(
 # The same at the full rate, on the four actions of the report and the cameras it trains on.
 # Here the test people are not those of training, and that decides about the settings: with one training person held out, it helped most to scale bones at random, by two percent.
 # Where the camera's height is known, people are scaled as well.
+#
+# A camera's height is measured from the floor, and here the floors disagree: the lowest triangulated ankles of two of the five training people are a few centimetres higher than those of the others.
+# We first left the floors as they are given. Held-out people had not spoken clearly for anything else, one of the two being held out themselves.
+# On the test people a lifter that was told the height then did worse than one that was not.
+# The other rows of that kind have the training floors brought to one height before training; they are therefore a second look at the test.
 
 # %% tags=["remove-input"]
 folded("human36m_full")
@@ -549,6 +554,12 @@ def label_gap(needs):
     return mean(changes_by_seed(*(runs[row] for row in rows)).values())
 
 
+given, levelled = (
+    mean_and_spread(runs[f"human36m/human36m-level{end}"])[0]
+    for end in ("-given-floors", "")
+)
+rays36 = mean_and_spread(runs["human36m/human36m-rays"])[0]
+assert levelled < rays36 < given
 gaps36 = [label_gap(needs) for needs in ("screen", "rays", "level")]
 assert max(map(abs, gaps36)) < 1
 
