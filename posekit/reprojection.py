@@ -20,10 +20,8 @@ class Triangulation(NamedTuple):
     views: the number of views that carry each point, those of positive weight.
     error_px: weighted mean distance, over these views, between the point's projection and the 2D joint.
     weights: the weight of each view's squared distance, 0 to 1; 0 for a view that does not carry the point.
-    angle: radians; the largest angle between two rays that carry the point, as lines: 0 to pi / 2. It is 0 for one
-        camera twice and for a point on the line between two cameras. NaN where there is no point.
-    covariance: square metres, if a 2D joint of weight 1 has a standard deviation of 1 px in x and in y, and one of
-        weight w has 1 / sqrt(w); multiply it by the square of the noise. Infinite where the rays do not fix the point.
+    angle: radians, 0 to pi / 2; the largest between two rays that carry the point, 0 for one camera twice.
+    covariance: square metres, for noise of 1 px at weight 1, 1 / sqrt(w) px at weight w; infinite where rays do not fix it.
     noise_px: the standard deviation of a 2D joint of weight 1 that a robust triangulation found; None if none was sought.
     """
 
