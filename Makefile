@@ -21,7 +21,7 @@ book: $(INSTALLED) ## install what is needed, run the chapters, build the site, 
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
 
 test: $(INSTALLED) lint ## lint, unit tests, every notebook, the strict book build, the site in a browser
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest
 
 lint: $(INSTALLED) ## style and formatting only
 	$(BIN)/ruff check .

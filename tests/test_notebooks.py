@@ -28,7 +28,6 @@ SMALL = {
     "08_labels_for_free": dict(width=32, epochs=6, seeds=2),
     "09_turn_the_person": dict(width=64, seeds=2),
     "10_tell_the_network": dict(width=64, seeds=2),
-    "12_cameras_nobody_calibrated": dict(epochs=6),
     "13_your_own_cameras": dict(seeds=2),
     "experiment": dict(width=16, epochs=1),
 }
