@@ -22,7 +22,7 @@ from posekit.reprojection import distances, inverse_3x3, normal_equations
 WIDTH = 5.0
 """Distance, in typical errors, at which a view counts a quarter; chosen on training takes of detected people."""
 LEAST_WEIGHT = 0.05
-"""A view that counts less than this does not carry the point: its distance is over 9 typical errors."""
+"""A view that counts less does not carry the point; its distance is over 9 typical errors."""
 LEAST_PX = 0.5
 """A typical error is never taken for less than this, so that rounding and small errors of the lens reject nothing."""
 STEPS = 8  # of reweighted least squares
