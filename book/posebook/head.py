@@ -3,7 +3,7 @@
 from urllib.parse import urljoin
 
 from docutils import nodes
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 CARD = "card.png"
 DESCRIPTION_LENGTH = 200
@@ -19,7 +19,7 @@ def _complete(app, pagename, templatename, context, doctree):
     body = context.get("body") or ""
     context["script_files"][:] = [script for script in context.get("script_files", []) if needed(script, body)]
     context["css_files"][:] = [style for style in context.get("css_files", []) if needed(style, body)]
-    title = nodes.Text(context.get("title") or "").astext()
+    title = Markup(context.get("title") or "").striptags()  # a chapter's number stands in an element of its own
     if doctree is not None:
         words = description(doctree) or app.config.html_title
         context["metatags"] = context.get("metatags", "") + tags(app.config, pagename, title or app.config.html_title, words)
