@@ -296,7 +296,7 @@ def test_both_panels_are_equal_and_the_status_is_announced(visit):
     assert edit["width"] == pytest.approx(room["width"], abs=2)
     assert edit["height"] == pytest.approx(room["height"], abs=2)
     assert edit["y"] == pytest.approx(room["y"], abs=2)
-    assert visit.page.get_by_role("status").inner_text()
+    assert visit.page.locator(".pk-status[role=status]").inner_text()
 
 
 def test_on_a_phone_the_lifted_pose_stays_in_sight(browser, address):
