@@ -20,6 +20,10 @@ ROOM_BOX = ((-4.6, 4.6), (-4.6, 4.6), (0.0, 2.4))
 
 _LOG = dict(type="log", tickvals=[m * 10**e for e in range(-2, 5) for m in (1, 2, 3, 5, 7)], tickformat="~g")
 
+_GRID = dict(
+    gridcolor="rgba(138,138,138,0.3)", zeroline=False, linecolor=GHOST, fixedrange=True
+)  # a drag or swipe moves no axis
+
 
 def _still(poses: Tensor) -> Tensor:
     """Poses with a frame axis: (J, D) becomes (1, J, D)."""
@@ -242,11 +246,10 @@ def curve_figure(curves: dict[str, tuple[list, list]], x_title: str, y_title: st
     figure = go.Figure()
     for (name, (x, y)), color, dash in zip(curves.items(), LINES * 3, DASHES * 3):
         figure.add_trace(go.Scatter(x=x, y=y, name=name, mode="lines", line=dict(color=color, dash=dash, width=2)))
-    grid = dict(gridcolor="rgba(138,138,138,0.3)", zeroline=False, linecolor=GHOST)
-    figure.update_layout(**LOOK | dict(margin=dict(l=60, r=10, t=20, b=50), height=380, dragmode="zoom"))
+    figure.update_layout(**LOOK | dict(margin=dict(l=60, r=10, t=20, b=50), height=380, dragmode=False))
     figure.update_layout(
-        xaxis=dict(title=x_title, **grid),
-        yaxis=dict(title=y_title, **(_LOG if log_y else {}), **grid),
+        xaxis=dict(title=x_title, **_GRID),
+        yaxis=dict(title=y_title, **(_LOG if log_y else {}), **_GRID),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom"),  # above, where it hides no line
         showlegend=len(curves) > 1,
         meta=dict(alt=alt),
@@ -264,11 +267,10 @@ def bar_figure(bars: dict[str, dict[str, float]], x_title: str, alt: str) -> go.
         bar = dict(orientation="h", marker=dict(color=color), texttemplate="%{x:.1f}", textposition="auto", hoverinfo="skip")
         figure.add_trace(go.Bar(x=list(values.values()), y=list(values), name=name, **bar))
     labels = {label for values in bars.values() for label in values}
-    grid = dict(gridcolor="rgba(138,138,138,0.3)", zeroline=False, linecolor=GHOST)
     figure.update_layout(**LOOK | dict(margin=dict(l=8, r=10, t=30, b=50), dragmode=False))
     figure.update_layout(
         height=100 + (14 + 22 * len(bars)) * len(labels),
-        xaxis=dict(title=x_title, rangemode="tozero", fixedrange=True, **grid),
+        xaxis=dict(title=x_title, rangemode="tozero", **_GRID),
         yaxis=dict(autorange="reversed", automargin=True, fixedrange=True, ticksuffix=" "),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom", traceorder="normal"),
         showlegend=len(bars) > 1,

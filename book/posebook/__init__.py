@@ -19,6 +19,7 @@ from posebook.tryit_page import TRYIT_CLASS, TryIt, copy_files, prepared
 ASSETS = Path(__file__).parent / "assets"
 JUPYTER = Path(__file__).parent / "jupyter"  # its kernel is limited to the memory and time that readers have on Binder
 VENDOR = "vendor"
+DARK_COLORS = "posebook-dark.css"
 ICONS = "scripts/fontawesome.js"
 MATHJAX = f"{VENDOR}/mathjax/tex-mml-chtml.js"
 PLOTLY = f"{VENDOR}/plotly.min.js"
@@ -36,6 +37,7 @@ def setup(app):
     app.connect("build-finished", _copy_vendor)
     app.add_directive("try-it", TryIt)
     app.add_css_file("posebook.css")
+    app.add_css_file(DARK_COLORS)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -74,7 +76,8 @@ def _page_scripts(app, pagename, templatename, context, doctree):
         seen.add(body)
     context["script_files"][:] = kept
     if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
-        app.add_js_file("posebook-figures.js", loading_method="defer", **{"data-plotly": PLOTLY})
+        for script, attributes in figure.scripts(PLOTLY).items():
+            app.add_js_file(script, loading_method="defer", **attributes)
     if f'class="{TRYIT_CLASS}"' in (context.get("body") or ""):
         app.add_js_file("tryit.js", loading_method="defer")
 
@@ -85,6 +88,7 @@ def _copy_vendor(app, error):
         return
     static = Path(app.outdir) / "_static"
     copy_files(Path(app.srcdir), static)
+    (static / DARK_COLORS).write_text(figure.dark_css())
     plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
     _copy(plotly, static / PLOTLY)
     theme = Path(find_spec("pydata_sphinx_theme").origin).parent / "theme" / "pydata_sphinx_theme" / "static"

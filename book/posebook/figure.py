@@ -4,13 +4,16 @@ MyST-NB finds renderers among the entry points of installed packages. This one b
 installed, so `setup` adds it to those found.
 """
 
+import base64
 import html
 import json
 
+import numpy as np
 from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 
-from posebook.still import still_svg
+from posebook.still import as_floats, still_svg
+from posekit.colors import DARK
 
 MIME = "application/vnd.plotly.v1+json"
 FIGURE_CLASS = "pk-figure"
@@ -21,6 +24,33 @@ def setup(app):
     found = load_mime_renders()  # cached: every later call gives this very list
     if PlotlyFigure not in found:
         found.append(PlotlyFigure)
+
+
+def scripts(plotly: str) -> dict[str, dict[str, str]]:
+    """The scripts of pages with figures, in order, with the attributes of their elements.
+
+    Args:
+        plotly: where plotly.js is, relative to the scripts.
+    """
+    return {"posebook-figures.js": {"data-plotly": plotly, "data-dark": json.dumps(DARK)}}
+
+
+def scripts_html(plotly: str) -> str:
+    """Those scripts as HTML, for a page beside them."""
+    written = []
+    for name, attributes in scripts(plotly).items():
+        data = "".join(f' {key}="{html.escape(value, quote=True)}"' for key, value in attributes.items())
+        written.append(f'<script defer src="{name}"{data}></script>')
+    return "".join(written)
+
+
+def dark_css() -> str:
+    """Style that gives drawings in the page, still pictures among them, their colours on dark pages."""
+    return "".join(
+        f'html[data-theme="dark"] .bd-content svg [{use}="{light}"] {{ {use}: {dark}; }}\n'
+        for light, dark in DARK.items()
+        for use in ("stroke", "fill")
+    )
 
 
 class PlotlyFigure:
@@ -47,10 +77,49 @@ def figure_html(figure: dict) -> str:
     if not alt:
         raise ValueError("a plotly figure in a page needs an alternative text in layout.meta['alt']")
     height = int(layout.get("height") or 420)
-    spec = json.dumps(figure, separators=(",", ":")).replace("<", "\\u003c")  # so that it cannot close the script element
+    kept = {key: value for key, value in figure.items() if key != "frames"}
+    kept["layout"] = {key: value for key, value in layout.items() if key not in ("template", "sliders", "updatemenus")}
+    if figure.get("frames"):
+        kept["motion"] = packed(figure["frames"])
+    spec = json.dumps(kept, separators=(",", ":")).replace("<", "\\u003c")  # so that it cannot close the script element
     return (
         f'<figure class="{FIGURE_CLASS}" style="min-height:{height}px">'
         f'<script type="application/json">{spec}</script>'
         f'<div class="pk-still" role="img" aria-label="{html.escape(alt, quote=True)}">{still_svg(figure)}</div>'
         "</figure>"
     )
+
+
+GAP = np.iinfo(np.int16).min
+
+
+def packed(frames: list[dict]) -> dict:
+    """A figure's frames as one table of integers with a row per frame; `posebook-figures.js` reads it.
+
+    Frames repeat each joint for each of its bones, so every column is kept once. 3D is in millimetres, 2D in tenths of a
+    pixel; what lies beyond 16 bits, far outside the picture, is clipped.
+    """
+    axes = [[axis for axis in "xyz" if axis in trace] for trace in frames[0]["data"]]
+    rows = [
+        [
+            (1000 if len(along) == 3 else 10) * as_floats(trace[axis])
+            for trace, along in zip(frame["data"], axes)
+            for axis in along
+        ]
+        for frame in frames
+    ]
+    table = np.array([np.concatenate(row) for row in rows])
+    table = np.where(np.isnan(table), GAP, np.clip(table.round(), GAP + 1, -(GAP + 1)))
+    values, columns = np.unique(table.astype("<i2"), axis=1, return_inverse=True)
+    return {
+        "traces": frames[0]["traces"],
+        "sizes": [len(as_floats(trace["x"])) for trace in frames[0]["data"]],
+        "axes": ["".join(along) for along in axes],
+        "count": len(frames),
+        "columns": _base64(columns.astype("<u2")),
+        "values": _base64(np.ascontiguousarray(values)),
+    }
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode()

@@ -49,12 +49,12 @@ def _bars(figure: dict, height: int) -> list[str]:
     labels = list(dict.fromkeys(label for trace in traces for label in trace["y"]))
     row = (height - top - bottom) / len(labels)
     thick = 0.8 * row / len(traces)
-    longest = max(np.nanmax(_numbers(trace["x"])) for trace in traces)
+    longest = max(np.nanmax(as_floats(trace["x"])) for trace in traces)
     parts = [_text((LABELS + 1) / 2 * WIDTH, height - 10, figure["layout"]["xaxis"]["title"]["text"])]
     parts += [_text(LABELS * WIDTH - 8, top + row * (n + 0.5) + 4, label, anchor="end") for n, label in enumerate(labels)]
     for place, trace in enumerate(traces):
         color = trace["marker"]["color"]
-        for label, value in zip(trace["y"], _numbers(trace["x"])):
+        for label, value in zip(trace["y"], as_floats(trace["x"])):
             y = top + row * (labels.index(label) + 0.1) + place * thick
             long = (0.92 - LABELS) * WIDTH * value / longest
             parts.append(f'<rect x="{LABELS * WIDTH:.0f}" y="{y:.1f}" width="{long:.1f}" height="{thick:.1f}" fill="{color}"/>')
@@ -96,7 +96,7 @@ def _axis_of(trace: dict, letter: str) -> str:
 
 def _along(axis: dict, values) -> np.ndarray:
     """A 2D trace's numbers along an axis; their logarithms if the axis is logarithmic."""
-    return np.log10(_numbers(values)) if axis.get("type") == "log" else _numbers(values)
+    return np.log10(as_floats(values)) if axis.get("type") == "log" else as_floats(values)
 
 
 def _with_ranges(figure: dict) -> dict:
@@ -146,7 +146,7 @@ def _ticks(axis: dict) -> list[tuple[float, str]]:
     """Positions along an axis, from 0 to 1, and their labels: the axis's own ticks, or about five round numbers."""
     low, high = axis["range"]
     if axis.get("type") == "log":
-        numbers = _numbers(axis["tickvals"])
+        numbers = as_floats(axis["tickvals"])
         places = _along(axis, axis["tickvals"])
     else:
         rough = (high - low) / 5 or 1
@@ -170,7 +170,7 @@ def _project(trace: dict, scene: dict, height: int) -> np.ndarray:
     """Parallel projection of a 3D trace along the scene's line of sight."""
     axes = [scene[axis + "axis"]["range"] for axis in "xyz"]
     aspect = np.array([scene["aspectratio"][axis] for axis in "xyz"])
-    points = np.stack([_scaled(_numbers(trace[axis]), limits) - 0.5 for axis, limits in zip("xyz", axes)], -1) * aspect
+    points = np.stack([_scaled(as_floats(trace[axis]), limits) - 0.5 for axis, limits in zip("xyz", axes)], -1) * aspect
     eye = np.array([scene["camera"]["eye"][axis] for axis in "xyz"])
     center = scene["camera"].get("center", {})
     points = points - np.array([center.get(axis, 0) for axis in "xyz"])
@@ -188,7 +188,7 @@ def _scaled(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     return (values - low) / ((high - low) or 1)
 
 
-def _numbers(values) -> np.ndarray:
+def as_floats(values) -> np.ndarray:
     """A plotly array, plain or as {dtype, bdata}, as floats."""
     if isinstance(values, dict):
         return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"]).astype(float)
