@@ -1,4 +1,4 @@
-"""The book's figures under the reader's hand, on one small page written as the book writes its own: mouse, touch, wheel, keys."""
+"""The book's figures under the reader's hand, on a small page written as the book writes its own: mouse, touch, wheel, keys."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def drawn_figures(small):
     poses, rate = small.poses_world[:40], small.frame_rate
     alone = pose_figure(poses, HUMANEVA_15, frame_rate=rate)
     alone.layout.meta |= {"autoplay": True}
-    compared = comparison_figure({name: poses + 0.02 for name in ("one", "two", "three")}, poses, HUMANEVA_15, frame_rate=rate)
+    compared = comparison_figure(dict.fromkeys(("one", "two", "three"), poses + 0.02), poses, HUMANEVA_15, frame_rate=rate)
     return alone, compared, curve_figure({"error": ([1, 2, 3], [3, 2, 1])}, "epoch", "mm", "a falling line", log_y=True)
 
 
@@ -80,9 +80,13 @@ class Reader:
         return int(self.canvas.get_attribute("data-frame") or 0)
 
     def plays(self):
+        """Whether the frame changes, given time even on a busy machine; what stands still is watched for a second."""
         before = self.frame()
-        self.page.wait_for_timeout(600)
-        return self.frame() != before
+        for _ in range(10 if self.figure.query_selector("button.pk-play").inner_text() == "Play" else 50):
+            self.page.wait_for_timeout(100)
+            if self.frame() != before:
+                return True
+        return False
 
     def press_play(self):
         self.figure.query_selector("button.pk-play").click()

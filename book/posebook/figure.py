@@ -12,7 +12,7 @@ import numpy as np
 from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 
-from posebook.still import as_floats, still_svg
+from posebook.still import as_floats, is_chart, still_svg
 from posekit.colors import DARK
 
 MIME = "application/vnd.plotly.v1+json"
@@ -32,7 +32,7 @@ def scripts(plotly: str) -> dict[str, dict[str, str]]:
     Args:
         plotly: where plotly.js is, relative to the scripts.
     """
-    return {"posebook-figures.js": {"data-plotly": plotly, "data-dark": json.dumps(DARK)}}
+    return {"posebook-bodies.js": {}, "posebook-figures.js": {"data-plotly": plotly, "data-dark": json.dumps(DARK)}}
 
 
 def scripts_html(plotly: str) -> str:
@@ -86,8 +86,22 @@ def figure_html(figure: dict) -> str:
         f'<figure class="{FIGURE_CLASS}" style="min-height:{height}px">'
         f'<script type="application/json">{spec}</script>'
         f'<div class="pk-still" role="img" aria-label="{html.escape(alt, quote=True)}">{still_svg(figure)}</div>'
-        "</figure>"
+        f"{_key(figure)}</figure>"
     )
+
+
+def _key(figure: dict) -> str:
+    """Which colour is which, for pictures of people; a chart has its own."""
+    if is_chart(figure):
+        return ""
+    named = [trace for trace in figure["data"] if trace.get("showlegend") and "line" in trace]
+    strokes = [
+        f'<span><svg viewBox="0 0 24 8" width="24" height="8" aria-hidden="true"><path d="M3 4H21" '
+        f'stroke="{trace["line"]["color"]}" stroke-width="{2 if trace["meta"]["ghost"] else 6}" stroke-linecap="round"/></svg> '
+        f"{html.escape(trace['name'])}</span>"
+        for trace in named
+    ]
+    return f'<p class="pk-key">{"".join(strokes)}</p>' if strokes else ""
 
 
 GAP = np.iinfo(np.int16).min
