@@ -154,7 +154,7 @@ def _person(layer: Layer, axes: dict, number: int, named: set[str]) -> list[tupl
             made.append((_line_trace(lines[0], layer, side, axes, number, named), lines))
     if layer.errors_mm is not None:
         joints = layer.poses.detach().cpu().numpy().round(3).astype(np.float32)
-        made.append((_tinted(joints[0], layer.errors_mm, axes), joints))
+        made.append((_tinted(joints[0], layer.errors_mm, axes, number), joints))
     return made
 
 
@@ -181,17 +181,24 @@ def _head(skeleton: Skeleton, side: str) -> int | None:
     return None if name is None else 3 * names.index(name) + 1
 
 
+def _root(skeleton: Skeleton, side: str) -> int | None:
+    """Which point of a side's lines is the root, where a bone begins there."""
+    parents = [parent for parent, _ in _bones(skeleton, side)]
+    return 3 * parents.index(0) if 0 in parents else None
+
+
 def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, number: int, named: set[str]):
     color = GHOST if layer.ghost else COLORS[side]
     name = layer.name or ("truth" if layer.ghost else side)
-    head = _head(layer.skeleton, side)
+    head, root = _head(layer.skeleton, side), _root(layer.skeleton, side)
+    places = {key: point for key, point in (("head", head), ("root", root)) if point is not None}
     style = dict(
         mode="lines" if layer.ghost else "lines+markers",
         name=name,
         legendgroup=name,
         showlegend=name not in {*named, "centre"},
         hoverinfo="skip",
-        meta=dict(person=number, ghost=layer.ghost) | (dict(head=head) if head is not None else {}),
+        meta=dict(person=number, ghost=layer.ghost) | places,
         **axes,
     )
     named.add(name)
@@ -206,10 +213,19 @@ def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, number: i
     return go.Scatter(x=x, y=y, **style)
 
 
-def _tinted(joints: np.ndarray, errors_mm: Tensor, axes: dict) -> go.Scatter3d:
+def _tinted(joints: np.ndarray, errors_mm: Tensor, axes: dict, number: int) -> go.Scatter3d:
     """Joints in the colour of their errors: pale where they are exact, dark red from 150 mm."""
-    marker = dict(size=9, color=errors_mm.detach().cpu().numpy().round(), cmin=0, cmax=150, colorscale="YlOrRd")
-    return go.Scatter3d(**dict(zip("xyz", joints.T)), mode="markers", marker=marker, **UNNAMED, **axes)
+    marker = dict(
+        size=8, color=errors_mm.detach().cpu().numpy().round().astype(np.float32), cmin=0, cmax=150, colorscale="YlOrRd"
+    )
+    return go.Scatter3d(
+        **dict(zip("xyz", joints.T)),
+        mode="markers",
+        marker=marker,
+        meta=dict(person=number, ghost=False, joints=True),
+        **UNNAMED,
+        **axes,
+    )
 
 
 def _add_axes(figure: go.Figure, panel: Panel, index: int) -> dict:

@@ -14,6 +14,7 @@ from posekit.samples import Views
 from posekit.scenes import Scene
 from posekit.skeleton import Skeleton
 
+PERSON_BOX = ((-1.0, 1.0), (-1.0, 1.0), (0.0, 2.0))  # the same for every pose that an explorer shows
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 _LOG = dict(type="log", tickvals=[m * 10**e for e in range(-2, 5) for m in (1, 2, 3, 5, 7)], tickformat="~g")
@@ -75,8 +76,9 @@ def comparison_figure(
         person = Layer(_follow(lifted, true), skeleton, errors_mm=errors)
         panels.append(Panel(name, [ghost, person], note=_errors_in_words(lifted, true)))
     alt = f"Lifted skeletons in colour over the true one in grey, side by side: {', '.join(lifted_world)}."
-    figure = show(panels, alt, frame_rate=frame_rate, **options)
-    figure.layout.meta |= {"roots": True}
+    height = 340 if len(panels) > 2 else 420
+    figure = show(panels, alt, frame_rate=frame_rate, **{"height": height, **options})
+    figure.layout.meta |= {"roots": True}  # pages offer to put them together
     return figure
 
 
@@ -109,7 +111,10 @@ def lifting_figure(
         Layer(_still(pixels), skeleton),
     ]
     person = [Layer(_follow(true, true), skeleton, ghost=True), Layer(_follow(lifted, true), skeleton)]
-    panels = [Panel(titles[0], image, image_size=tuple(camera.image_size_px.tolist())), Panel(titles[1], person)]
+    panels = [
+        Panel(titles[0], image, image_size=tuple(camera.image_size_px.tolist())),
+        Panel(titles[1], person, box=PERSON_BOX),
+    ]
     alt = (
         f"Left, {titles[0]}: a 2D pose in an image. Right, {titles[1]}: the pose in 3D. "
         "Both are in colour over the true pose in grey."
@@ -170,11 +175,11 @@ def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **optio
     return figure
 
 
-def _around(*points_world: Tensor, margin: float = 0.8) -> tuple:
-    """A box on the floor around people's roots and cameras, which shows them larger than the whole room would."""
+def _around(*points_world: Tensor, margin: float = 0.3) -> tuple:
+    """A box on the floor, of whole metres, around people's roots and cameras."""
     points = torch.cat(points_world)
-    low, high = (points.amin(0) - margin).tolist(), (points.amax(0) + margin).tolist()
-    return (low[0], high[0]), (low[1], high[1]), (0.0, max(2.2, high[2] - 0.4))
+    (x0, y0, _), (x1, y1, _) = (points.amin(0) - margin).floor().tolist(), (points.amax(0) + margin).ceil().tolist()
+    return (x0, x1), (y0, y1), (0.0, max(2.2, points[:, 2].amax().item() + 0.5))
 
 
 def pictures_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **options) -> go.Figure:

@@ -75,8 +75,8 @@ def _head(trace: dict, points: np.ndarray, color: str, thick: float) -> list[str
     if "head" not in person or person["ghost"] or not np.isfinite(points[person["head"]]).all():
         return []
     top, neck = points[person["head"]], points[person["head"] - 1]
-    x, y = 0.65 * top + 0.35 * neck if trace["type"] == "scatter3d" else top
-    return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{1.5 * thick:.1f}" fill="{color}"/>']
+    x, y = 0.75 * top + 0.25 * neck if trace["type"] == "scatter3d" else top
+    return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{1.7 * thick:.1f}" fill="{color}"/>']
 
 
 def _bars(figure: dict, height: int) -> list[str]:

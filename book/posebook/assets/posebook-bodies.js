@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const ROUND = 8; // corners of a limb's cross-section
-  const SHADES = 6; // discs whose overlap makes a shadow soft at its edge
+  const SHADES = 12; // discs whose overlap makes a shadow soft at its edge
   const minus = (a, b) => a.map((value, k) => value - b[k]);
   const along = (a, b, share) => a.map((value, k) => value + share * (b[k] - value));
   const size = (a) => Math.hypot(...a);
@@ -95,7 +95,7 @@
 
   const columns = (vertices) => Object.fromEntries(["x", "y", "z"].map((axis, k) => [axis, vertices.map((v) => v[k])]));
   const corners = (faces) => Object.fromEntries(["i", "j", "k"].map((name, k) => [name, faces.map((face) => face[k])]));
-  const LIGHT = { ambient: 0.72, diffuse: 0.45, specular: 0.05, roughness: 0.9, fresnel: 0.05 };
+  const LIGHT = { ambient: 0.85, diffuse: 0.4, specular: 0.05, roughness: 0.9, fresnel: 0.05 };
 
   // A typed array as plotly's JSON has it, or a plain one.
   const TYPES = { f4: Float32Array, f8: Float64Array };
@@ -104,30 +104,47 @@
     return new TYPES[values.dtype](Uint8Array.from(atob(values.bdata), (letter) => letter.charCodeAt(0)).buffer);
   }
 
-  // Adds bodies and shadows behind the figure's own traces, whose numbers stay; hides the lines that they stand for.
-  // Each person then follows: given the new coordinates of lines by trace, it adds those of its body.
-  function dress(spec) {
+  // What every trace of a person holds in a figure that does not move.
+  function resting(spec) {
+    const moving = spec.data.flatMap((trace, number) => (trace.meta?.person === undefined || !trace.z ? [] : [number]));
+    const at = (number) => Object.fromEntries(["x", "y", "z"].map((axis) => [axis, numbers(spec.data[number][axis])]));
+    return { traces: moving, count: 1, frame: () => moving.map(at) };
+  }
+
+  // The traces of each person in a 3D panel: bones by side, tinted joints, and where the root is, as [trace, point].
+  function peopleOf(spec) {
     const people = new Map();
     spec.data.forEach((trace, number) => {
-      if (trace.type !== "scatter3d" || trace.meta?.person === undefined || trace.meta.ghost) return;
-      if (!people.has(trace.meta.person)) people.set(trace.meta.person, []);
-      people.get(trace.meta.person).push(number);
+      if (trace.type !== "scatter3d" || trace.meta?.person === undefined) return;
+      const { person, ghost, joints, root } = trace.meta;
+      if (!people.has(person)) people.set(person, { lines: [], all: [], ghost, scene: trace.scene });
+      const one = people.get(person);
+      if (!joints) one.lines.push(number);
+      if (root !== undefined) one.root ??= [number, root];
+      one.all.push(number);
     });
-    return [...people.values()].map((numbersOfLines) => {
-      const traces = numbersOfLines.map((number) => spec.data[number]);
-      const { scene } = traces[0];
-      const heads = traces.map((trace) => trace.meta.head);
-      const lines = (of) => numbersOfLines.map((number, side) => ({ at: of(number), head: heads[side] }));
-      const now = (number) =>
-        Object.fromEntries(["x", "y", "z"].map((axis) => [axis, numbers(spec.data[number][axis])]));
-      const flesh = body(lines(now));
-      const dark = shadow(lines(now));
+    return [...people.values()];
+  }
+
+  // Adds bodies and shadows behind the figure's own traces, whose numbers stay; hides the lines that they stand for.
+  // Given new coordinates by trace, a person can `join` its root with the truth's, and its body can `follow`.
+  function dress(spec) {
+    const people = peopleOf(spec);
+    const ghosts = people.filter(({ ghost }) => ghost);
+    return people.filter(({ ghost }) => !ghost).map((person) => {
+      const truth = ghosts.find(({ scene }) => scene === person.scene);
+      const traces = person.lines.map((number) => spec.data[number]);
+      const lines = (at) => person.lines.map((number, side) => ({ at: at(number), head: traces[side].meta.head }));
+      const { frame, traces: order } = resting(spec);
+      const first = new Map(frame().map((at, k) => [order[k], at]));
+      const flesh = body(lines((number) => first.get(number)));
+      const dark = shadow(lines((number) => first.get(number)));
       const place = spec.data.length;
-      const common = { type: "mesh3d", scene, hoverinfo: "skip", showlegend: false };
+      const common = { type: "mesh3d", scene: person.scene, hoverinfo: "skip", showlegend: false };
       const vertexcolor = flesh.owners.map((side) => traces[side].line.color);
       spec.data.push(
         { ...common, ...columns(flesh.vertices), ...corners(flesh.faces), vertexcolor, lighting: LIGHT, flatshading: false },
-        { ...common, ...columns(dark.vertices), ...corners(dark.faces), color: "#000", opacity: 0.07, lighting: { ambient: 1 } },
+        { ...common, ...columns(dark.vertices), ...corners(dark.faces), color: "#000", opacity: 0.035, lighting: { ambient: 1 } },
       );
       for (const trace of traces) trace.visible = "legendonly"; // they keep the joints
       const follow = (moved) => {
@@ -135,9 +152,19 @@
         moved.set(place, columns(body(latest).vertices));
         moved.set(place + 1, columns(shadow(latest).vertices));
       };
-      return { lines: numbersOfLines, follow };
+      const join = (moved) => {
+        if (!truth) return;
+        const [own, aim] = [person, truth].map(({ root: [number, point] }) => [moved.get(number), point]);
+        const shift = ["x", "y", "z"].map((axis) => aim[0][axis][aim[1]] - own[0][axis][own[1]]);
+        for (const number of person.all) {
+          const at = moved.get(number);
+          const shifted = ["x", "y", "z"].map((axis, k) => [axis, at[axis].map((value) => value + shift[k])]);
+          moved.set(number, Object.fromEntries(shifted));
+        }
+      };
+      return { follow, join };
     });
   }
 
-  window.posebookBodies = { dress, numbers };
+  window.posebookBodies = { dress, resting };
 })();

@@ -32,9 +32,10 @@
     const Plotly = await loadPlotly();
     const scenes = Object.keys(spec.layout).filter(isScene);
     const isChart = Boolean(spec.layout.yaxis?.title) || spec.data[0].type === "bar";
-    if (!isChart) spec.layout.showlegend = false; // the key is HTML
-    const moving = spec.motion && motion(spec.motion);
-    const people = window.posebookBodies?.dress(spec) ?? [];
+    if (!isChart) Object.assign(spec.layout, { showlegend: false, margin: { l: 8, r: 8, t: 30, b: 8 } }); // the key is HTML
+    const { dress, resting } = window.posebookBodies;
+    const moving = spec.motion ? motion(spec.motion) : resting(spec);
+    const people = dress(spec);
     recolor(spec);
     const canvas = element("div", { className: "pk-canvas" });
     canvas.classList.toggle("pk-inert", !isChart);
@@ -49,7 +50,7 @@
     canvas.addEventListener("touchstart", (event) => event.stopPropagation(), { capture: true, passive: true });
     const view = scenes.length ? turnable(Plotly, canvas, scenes, meta.alt) : null;
     place(Plotly, canvas, meta, view);
-    if (moving) canvas.after(controls(Plotly, canvas, moving, people, meta));
+    if (spec.motion || meta.roots) canvas.after(controls(Plotly, canvas, moving, people, meta));
     new MutationObserver(() => repaint(Plotly, canvas, spec)).observe(document.documentElement, {
       attributes: true,
       attributeFilter: ["data-theme"],
@@ -234,6 +235,7 @@
     const slider = element("input", { type: "range", min: 0, max: count - 1, value: 0 });
     slider.setAttribute("aria-label", "time");
     const button = element("button", { type: "button", textContent: "Play", className: "pk-play" });
+    const together = element("input", { type: "checkbox" });
     let drawing = false;
     const go = async (k) => {
       slider.value = k;
@@ -242,7 +244,10 @@
       if (drawing) return; // a slow machine skips frames instead of queueing them
       drawing = true;
       const moved = new Map(frame(k).map((coordinates, i) => [traces[i], coordinates]));
-      for (const person of people) person.follow(moved);
+      for (const person of people) {
+        if (together.checked) person.join(moved);
+        person.follow(moved);
+      }
       const all = [...moved.values()];
       const along = (axis) => all.map((coordinates) => coordinates[axis]);
       try {
@@ -296,7 +301,10 @@
       update();
     }).observe(canvas);
     if (meta.autoplay && !matchMedia("(prefers-reduced-motion: reduce)").matches) want(true);
-    return element("div", { className: "pk-controls" }, button, slider, time);
+    together.addEventListener("change", () => go(Number(slider.value)));
+    const inTime = count > 1 ? [button, slider, time] : [];
+    const inPlace = meta.roots ? [element("label", {}, together, " put the roots together")] : [];
+    return element("div", { className: "pk-controls" }, ...inTime, ...inPlace);
   }
 
   const watcher = new IntersectionObserver(
