@@ -60,10 +60,23 @@ class PlotlyFigure:
 
     @staticmethod
     def handle_mime(renderer, data, inline):
-        """One raw HTML node for a figure; None leaves other types to other renderers."""
+        """A numbered figure with its caption; None leaves other types to other renderers."""
         if data.mime_type != MIME or inline:
             return None
-        return [nodes.raw(text=figure_html(data.content), format="html", classes=["output", "pk-output"])]
+        drawn = nodes.raw(text=figure_html(data.content), format="html", classes=["output", "pk-output"])
+        meta = data.content["layout"]["meta"]
+        figure = nodes.figure(
+            "", drawn, nodes.caption("", caption(meta)), ids=[f"figure-{data.cell_index}-{data.output_index}"]
+        )
+        if label := meta.get("label"):
+            figure["names"].append(nodes.fully_normalize_name(label))
+            renderer.document.note_explicit_target(figure, figure)
+        return [figure]
+
+
+def caption(meta: dict) -> str:
+    """What stands under a figure: `caption` of its layout's meta, by default the first sentence of its alternative text."""
+    return meta.get("caption") or meta["alt"].split(". ")[0].rstrip(".") + "."
 
 
 def figure_html(figure: dict) -> str:
