@@ -70,7 +70,7 @@ class PlotlyFigure:
         )
         if label := meta.get("label"):
             figure["names"].append(nodes.fully_normalize_name(label))
-            renderer.document.note_explicit_target(figure, figure)
+            renderer.renderer.document.note_explicit_target(figure, figure)
         return [figure]
 
 
