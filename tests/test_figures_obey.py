@@ -57,7 +57,7 @@ class Reader:
         self.visit, self.page = visit, visit.page
         self.figure = self.page.query_selector_all("figure.pk-figure")[number]
         self.come()
-        self.page.wait_for_function("f => f.dataset.ready === 'true'", arg=self.figure, timeout=60_000)
+        self.page.wait_for_function("f => f.dataset.ready === 'true'", arg=self.figure, timeout=120_000)
         self.canvas = self.figure.query_selector(".pk-canvas")
 
     def come(self):
@@ -82,7 +82,7 @@ class Reader:
     def plays(self):
         """Whether the frame changes, given time even on a busy machine; what stands still is watched for a second."""
         before = self.frame()
-        for _ in range(10 if self.figure.query_selector("button.pk-play").inner_text() == "Play" else 50):
+        for _ in range(10 if self.figure.query_selector("button.pk-play").inner_text() == "Play" else 300):
             self.page.wait_for_timeout(100)
             if self.frame() != before:
                 return True
