@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit demo fuzz bench reproduce notebooks linkcheck lock release clean
+.PHONY: help book test lint unit demo balancing fuzz bench reproduce notebooks linkcheck newer lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,7 @@ book: $(INSTALLED) ## install what is needed, run the chapters, build the site, 
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
 
 test: $(INSTALLED) lint ## lint, unit tests, every notebook, the strict book build, the site in a browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: $(INSTALLED) ## style and formatting only
 	$(BIN)/ruff check .
@@ -32,6 +32,9 @@ unit: $(INSTALLED) ## the quick tests only: no notebooks, no book, no browser
 
 demo: $(INSTALLED) ## fetch the recording in pose2sim 0.4.0's wheel (16 MB, BSD-3) into data/, for the tests with a real detector
 	$(PIP) download --no-deps --dest data pose2sim==0.4.0
+
+balancing: demo ## make the embedded real recording, posekit/datasets/balancing.npz, from that wheel
+	$(BIN)/python book/make_balancing.py
 
 fuzz: $(INSTALLED) ## read 100,000 damaged files (fewer: CASES=1000; some kinds: TARGETS="npz record"; keep figures: FIGURES=book/fuzz.json)
 	$(BIN)/python tests/fuzz/run.py $(TARGETS) --cases $(or $(CASES),100000) --seed $(or $(SEED),0) $(if $(FIGURES),--figures $(FIGURES))
@@ -48,6 +51,12 @@ notebooks: $(INSTALLED) ## bring every notebooks/*.ipynb up to its .py
 
 linkcheck: $(INSTALLED) ## ask every web address in the book whether it is still there
 	$(BIN)/jupyter-book build . --builder linkcheck
+
+newer: ## build with the newest Sphinx, myst-nb and theme in an environment of its own, from the configuration that Jupyter Book writes
+	$(MAKE) VENV=_build/newer _build/newer/installed
+	_build/newer/bin/jupyter-book config sphinx .
+	_build/newer/bin/python -m pip install --quiet --upgrade sphinx myst-nb sphinx-book-theme
+	_build/newer/bin/sphinx-build -b html . _build/newer/html; status=$$?; rm -f conf.py; exit $$status
 
 lock: ## write requirements.lock: every package for every Python and system, at its pin, with hashes; all but torch
 	$(PYTHON) -m venv $(VENV)

@@ -16,11 +16,14 @@ import torch
 
 from posekit.calibration import calibrate_from_people, compare_cameras, guess_intrinsics, set_scale
 from posekit.datasets import load_dataset
-from posekit.datasets.human36m import ALL_CAMERAS
+from posekit.datasets.files import find_files
+from posekit.datasets.human36m import ALL_CAMERAS, SUBJECTS
+from posekit.datasets.npz import read_npz
 from posekit.files import write_atomically
 from posekit.random import generator
 from posekit.records import code_version, machine
 from posekit.sequences import MultiViewDataset
+from posekit.skeletons import KEYPOINTS, MPII_16, map_joints
 from posekit.triangulation import triangulate
 
 FOLDER = Path(__file__).parent / "calibration"
@@ -29,7 +32,11 @@ LEGS = ("left_knee", "left_ankle", "right_knee", "right_ankle")
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured; an outlier is a 2D joint that is off by 100 px on each axis, as a standard deviation."""
+    """What is measured.
+
+    An outlier is a 2D joint that is off by 100 px on each axis, as a standard deviation. `detections` names a file of
+    Human3.6M's detected 2D joints, in MPII's order: "sh16" for data_2d_h36m_sh16.npz.
+    """
 
     dataset: str
     subject: str
@@ -39,6 +46,7 @@ class Case:
     noise_px: float = 2.0
     outliers: float = 0.0
     intrinsics: str = "given"
+    detections: str = ""
 
 
 def cases() -> dict[str, Case]:
@@ -59,6 +67,8 @@ def cases() -> dict[str, Case]:
         outliers = {"outliers": replace(base, noise_px=5.0, outliers=0.05)}
         variants = noises | frames | few | guessed | in_place | outliers
         found |= {f"{dataset}-{name}": case for name, case in variants.items()}
+    for subject in SUBJECTS["train"]:
+        found[f"human36m-detected-{subject}"] = Case("human36m", subject, views=4, noise_px=0.0, detections="sh16")
     return found
 
 
@@ -71,10 +81,22 @@ def load(case: Case) -> MultiViewDataset:
     return people.select_views(list(people.view_names[: case.views]))
 
 
+def detected(case: Case, people: MultiViewDataset) -> torch.Tensor:
+    """A detector's 2D joints in all views of the clips, (F, V, 16, 2), in the order of `MPII_16`."""
+    name = f"data_2d_h36m_{case.detections}.npz"
+    (path,) = find_files("human36m", (name,), None, "VideoPose3D's DATASETS.md says how")
+    takes = read_npz(path, ("positions_2d",))["positions_2d"][case.subject]
+    pixels = torch.cat([torch.stack([torch.tensor(view) for view in takes[clip.name]], dim=1) for clip in people.clips])
+    if len(pixels) != len(people):
+        raise ValueError(f"{path}: {len(pixels)} frames of {case.subject}, the 3D has {len(people)}")
+    return map_joints(pixels.double(), KEYPOINTS["mpii16"], MPII_16.joints)
+
+
 def measure(case: Case, people: MultiViewDataset, seed: int) -> dict:
     """One calibration, and how far it is from the true one."""
     numbers, true = generator(seed), people.cameras[0].to(torch.float64)
-    pixels = true.world_to_pixels(people.poses_world.double()[:, None])
+    skeleton = MPII_16 if case.detections else people.skeleton
+    pixels = detected(case, people) if case.detections else true.world_to_pixels(people.poses_world.double()[:, None])
     pixels = pixels + case.noise_px * torch.randn(pixels.shape, generator=numbers, dtype=torch.float64)
     wrong = torch.rand(pixels.shape[:-1], generator=numbers) < case.outliers
     pixels = pixels + 100 * torch.randn(pixels.shape, generator=numbers, dtype=torch.float64) * wrong.unsqueeze(-1)
@@ -87,7 +109,7 @@ def measure(case: Case, people: MultiViewDataset, seed: int) -> dict:
         free_focal=guessed,
         free_k1=guessed,
         frames=case.frames,
-        skeleton=people.skeleton,
+        skeleton=skeleton,
         view_names=people.view_names,
         generator=numbers,
     )
@@ -95,7 +117,7 @@ def measure(case: Case, people: MultiViewDataset, seed: int) -> dict:
     ends = [people.skeleton.index(joint) - 1 for joint in LEGS]
     lengths = people.skeleton.bone_lengths(people.poses_world).nanmedian(0).values[ends].tolist()
     some = pixels[:: max(1, len(pixels) // 500)]
-    sized = set_scale(found, triangulate(some, found).points, people.skeleton, lengths_m=dict(zip(LEGS, lengths)))
+    sized = set_scale(found, triangulate(some, found).points, skeleton, lengths_m=dict(zip(LEGS, lengths)))
     return {
         "seed": seed,
         **compare_cameras(sized, true)._asdict(),

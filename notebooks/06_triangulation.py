@@ -94,7 +94,8 @@ rays_figure(seen, person, cameras[k], test.view_names, test.skeleton)
 # (x \, p_3 - p_1) \, \tilde X = 0 , \qquad (y \, p_3 - p_2) \, \tilde X = 0 .
 # $$
 #
-# Each view contributes these two rows, times the weight $w$ we give it, to a matrix $A$.
+# Each view contributes these two rows to a matrix $A$, times its focal length and times the weight $w$ we give it.
+# The focal length, in pixels, makes an error count as many pixels as the detector was off, whatever lens the camera has.
 # A view that did not find the joint has weight 0.
 
 
@@ -104,7 +105,8 @@ def rows(rays, weights, cameras):
     R, t = cameras.R_world_to_camera, cameras.t_world_to_camera
     P = torch.cat([R, t.unsqueeze(-1)], dim=-1).unsqueeze(1)  # (F, 1, V, 3, 4)
     xy = rays[..., :2].movedim(1, 2).unsqueeze(-1)  # (F, J, V, 2, 1)
-    A = xy * P[..., 2:, :] - P[..., :2, :]
+    f = cameras.focal_px[:, None, ..., None]  # (F, 1, V, 2, 1)
+    A = f * (xy * P[..., 2:, :] - P[..., :2, :])
     return (weights.movedim(1, 2)[..., None, None] * A).flatten(2, 3)
 
 
@@ -288,8 +290,10 @@ spoilt = test.pixels.where(~hit.unsqueeze(-1), anywhere)
 
 # %% [markdown]
 # Robust triangulation lets every pair of views propose a point, and asks all views how far it is from what they saw.
-# A view that is far off counts as a blunder, no matter how far. The proposal with the least disagreement wins, and the point is computed anew from the views that agree with it.
-# This is the idea of RANSAC {cite}`fischler1981random`, with distances counted up to a limit {cite}`torr2000mlesac`; [its source](../book/api/geometry) is a page long.
+# A view that is far off counts as a blunder, no matter how far. The proposal with the least disagreement wins.
+# This is the idea of RANSAC {cite}`fischler1981random`, with distances counted up to a limit {cite}`torr2000mlesac`.
+# How far is far depends on the detector, so posekit estimates its typical error from the recording.
+# Then it moves the point to where the sum of these limited distances is least: a view has the less say the worse it fits; [its source](../book/api/geometry) is two pages long.
 
 # %%
 plain = triangulate(spoilt, cameras).points

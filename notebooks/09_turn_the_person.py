@@ -45,11 +45,12 @@ from statistics import mean, stdev
 
 import roma
 import torch
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
 from posekit.datasets import load_dataset
 from posekit.evaluation import report_mpjpe_mm
 from posekit.figures import pictures_figure, rooms_figure
+from posekit.html_tables import html_table
 from posekit.losses import scene_loss
 from posekit.poses import turn
 from posekit.random import generator
@@ -326,7 +327,7 @@ assert error("as recorded", "as recorded") < error("+ parts and jitter", "as rec
 
 # %%
 runs, tables = recorded(), listed().tables
-Markdown(tables["ladder"].markdown(runs))
+HTML(html_table(tables["ladder"], runs))
 
 # %% [markdown]
 # From a picture alone, and at this number of steps, turning and moving people has its price on HumanEva-I, as it has here.

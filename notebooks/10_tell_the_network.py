@@ -46,12 +46,13 @@ from statistics import mean, stdev
 
 import roma
 import torch
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from torch.nn.functional import normalize
 
 from posekit.datasets import load_dataset
 from posekit.evaluation import evaluate, evaluate_poses, lift_dataset
 from posekit.figures import curve_figure
+from posekit.html_tables import html_table
 from posekit.inputs import NEEDS_AT_TEST, see
 from posekit.losses import scene_loss
 from posekit.random import generator
@@ -484,7 +485,7 @@ assert max(of_height["level, any camera"][1]) < 0.3 * max(of_height["level"][1])
 
 # %%
 runs, tables = recorded(), listed().tables
-Markdown(tables["beyond"].markdown(runs))
+HTML(html_table(tables["beyond"], runs))
 
 # %% [markdown]
 # The test cameras there are the training cameras, and a picture may then be enough to recognise its camera.

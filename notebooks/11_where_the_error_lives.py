@@ -380,10 +380,9 @@ scaled = [
     lifter_from(all_but_S3, k, replace(mix, body_scale=0.05)) for k in range(seeds)
 ]
 unscaled_mm = by_person["a new person"]["S3"]
-words = (
-    "bodies as recorded {:.1f} mm, of other sizes {:.1f} mm: no help at these few steps"
-)
-words.format(unscaled_mm, error_of(scaled, S3))
+scaled_mm = error_of(scaled, S3)
+assert scaled_mm > 0.95 * unscaled_mm
+f"{unscaled_mm:.1f} mm as recorded, {scaled_mm:.1f} mm with other sizes: no help yet"
 
 # %% [markdown]
 # **2.** Do mistakes of several lifters cancel? `average_with` takes the mean of the poses that several lifters say.

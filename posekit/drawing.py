@@ -7,12 +7,14 @@ two placements of the panels, "wide" and "narrow", which the book's pages switch
 moving figure that they repeat. A trace of bones says in its `meta` whose they are; pages clothe them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, product
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
+from plotly.basedatatypes import BaseTraceType
 from torch import Tensor
 
 from posekit.colors import COLORS, FLOOR, GHOST
@@ -56,6 +58,7 @@ class Panel:
     """A titled picture of some people: in an image if `image_size` (width, height) is given, otherwise in a 3D box.
 
     Without a `box`, one is fitted to the people of all such panels. A `note` stands under the picture.
+    `extra` are further traces, and `moving` traces with their coordinates (F, N, 2 or 3) in every frame; NaN ends a line.
     """
 
     title: str
@@ -64,6 +67,7 @@ class Panel:
     box: tuple | None = None
     extra: list[go.Scatter3d] = field(default_factory=list)
     note: str = ""
+    moving: list[tuple[BaseTraceType, Tensor]] = field(default_factory=list)
 
 
 def show(
@@ -74,16 +78,18 @@ def show(
     columns: int | None = None,
     height: int = 420,
     frame_rate: float | None = None,
+    frame_names: Sequence[str] | None = None,
 ) -> go.Figure:
     """Draw panels side by side; given a frame rate, as an animation with a play button and a slider.
 
     Args:
-        panels: what to draw. All animated layers have the same number of frames.
+        panels: what to draw. All layers and lines that move have the same number of frames.
         alt: what a reader who cannot see the figure should know.
         arrange: "row", "stack" (the first panel large, the others in a column beside it) or "grid" (square).
         columns: after how many panels the wide figure's "row" begins anew; default: never.
         height: of the wide figure, pixels.
         frame_rate: of the poses; frames are skipped so that about `PLAYBACK_RATE` are drawn per second.
+        frame_names: what the slider says at every drawn frame; default the time.
     """
     stride = max(1, round(frame_rate / PLAYBACK_RATE)) if frame_rate else 1
     panels = _with_boxes(panels)
@@ -92,6 +98,10 @@ def show(
         axes = _add_axes(figure, panel, index)
         for trace in panel.extra:
             figure.add_trace(trace.update(scene=axes["scene"]) if panel.image_size is None else trace.update(axes))
+        for trace, lines in panel.moving:
+            lines = _rounded(lines)[::stride]
+            moving.append((len(figure.data), lines))
+            figure.add_trace(trace.update(dict(zip("xyz", lines[0].T)) | axes))
         for layer in panel.layers:
             for trace, lines in _person(layer, axes, next(numbers), named):
                 moving.append((len(figure.data), lines[::stride]))
@@ -104,8 +114,10 @@ def show(
     figure.update_scenes(camera_eye=placements["wide"]["eye"])
     figure.update_layout(meta=dict(alt=alt, **placements))
     if frame_rate:
-        _animate(figure, moving, stride / frame_rate)
-        figure.layout.meta |= dict(loop=_loop([lines for _, lines in moving]))
+        moving = [(index, lines) for index, lines in moving if len(lines) > 1]
+        _animate(figure, moving, stride / frame_rate, frame_names)
+        steps = frame_names and (0, len(frame_names) - 1, True)  # steps of something, which begin anew
+        figure.layout.meta |= dict(loop=steps or _loop([lines for _, lines in moving]))
     return figure
 
 
@@ -135,7 +147,8 @@ def _loop(moving: list[np.ndarray]) -> tuple[int, int, bool]:
     It joins if some later half of the clip ends nearly where it began: not farther off than three frames' movement.
     Otherwise it is played there and back.
     """
-    table = torch.cat([torch.from_numpy(lines).flatten(1).nan_to_num() for lines in moving if lines.shape[-1] == 3], dim=1)
+    rooms = [lines for lines in moving if lines.shape[-1] == 3]
+    table = torch.cat([torch.from_numpy(lines).flatten(1).nan_to_num() for lines in rooms or moving], dim=1)
     apart = torch.cdist(table, table)
     first, last = torch.triu_indices(len(table), len(table), max(2, len(table) // 2))
     if len(first):
@@ -153,7 +166,7 @@ def _person(layer: Layer, axes: dict, number: int, named: set[str]) -> list[tupl
         if lines.shape[1]:
             made.append((_line_trace(lines[0], layer, side, axes, number, named), lines))
     if layer.errors_mm is not None:
-        joints = layer.poses.detach().cpu().numpy().round(3).astype(np.float32)
+        joints = _rounded(layer.poses)
         made.append((_tinted(joints[0], layer.errors_mm, axes, number), joints))
     return made
 
@@ -170,8 +183,12 @@ def _bone_lines(layer: Layer, side: str) -> np.ndarray:
         return np.zeros((len(poses), 0, poses.shape[-1]), dtype=np.float32)
     ends = poses[:, torch.tensor(bones)]  # (F, bones, 2, D)
     gap = torch.full_like(ends[:, :, :1], torch.nan)
-    lines = torch.cat([ends, gap], dim=2).flatten(1, 2).numpy()
-    return lines.round(1 if poses.shape[-1] == 2 else 3).astype(np.float32)  # 0.1 px, 1 mm
+    return _rounded(torch.cat([ends, gap], dim=2).flatten(1, 2))
+
+
+def _rounded(lines: Tensor) -> np.ndarray:
+    """To 0.1 px in an image, 1 mm in a room."""
+    return lines.detach().cpu().numpy().round(1 if lines.shape[-1] == 2 else 3).astype(np.float32)
 
 
 def _head(skeleton: Skeleton, side: str) -> int | None:
@@ -325,9 +342,9 @@ def _stacked(count: int, narrow: bool):
     return [(0, 0, 0.7, 1), *((0.7, 1 - (i + 1) / small, 0.3, 1 / small) for i in range(small))], 1
 
 
-def _animate(figure: go.Figure, moving: list, seconds_per_frame: float) -> None:
+def _animate(figure: go.Figure, moving: list, seconds_per_frame: float, names: Sequence[str] | None) -> None:
     traces = [index for index, _ in moving]
-    names = [f"{k * seconds_per_frame:.2f} s" for k in range(len(moving[0][1]))]
+    names = names or [f"{k * seconds_per_frame:.2f} s" for k in range(len(moving[0][1]))]
     figure.frames = [
         go.Frame(name=name, traces=traces, data=[_moved(figure.data[index], lines[k]) for index, lines in moving])
         for k, name in enumerate(names)

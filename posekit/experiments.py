@@ -10,8 +10,10 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from posekit.calibration.recordings import with_found_cameras
 from posekit.datasets import load_dataset
 from posekit.detector import Detector
+from posekit.evaluation import evaluate_poses, lift_dataset
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
 from posekit.losses import label_free_loss, middle_frame_loss, scene_loss, supervised_loss
 from posekit.parameters import SEQUENCE_METHODS
@@ -25,7 +27,7 @@ from posekit.skeleton import Skeleton
 from posekit.smoothing import reach_of, smooth_poses, with_smooth_pixels
 from posekit.stretches import Stretches
 from posekit.teachers import levelled, triangulated
-from posekit.training import Curve, Samples, adapt, evaluate, evaluate_poses, fit
+from posekit.training import Curve, Samples, adapt, fit
 from posekit.triangulation import refine, triangulate, triangulate_robustly
 from posekit.virtual_cameras import seen_by
 from posekit.window_lifter import WindowLifter
@@ -77,6 +79,22 @@ def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> 
         return load_split(experiment, "train", data_root), load_split(experiment, "test", data_root)
     train, test = (load_split(experiment, "train", data_root, at_test).validation_split() for at_test in (False, True))
     return train[0], test[1]
+
+
+def train_cameras(experiment: Experiment, train: MultiViewDataset) -> MultiViewDataset:
+    """The training data with the cameras it is taught with: as given, or found from its people."""
+    data = experiment.data
+    return train if data.cameras_from == "given" else with_found_cameras(train, data.scale_from, experiment.seed)[0]
+
+
+def test_cameras(experiment: Experiment, test: MultiViewDataset) -> MultiViewDataset:
+    """The test data with the cameras a lifter may know of: a lifter that needs tilt and height gets found ones, too.
+
+    Where they are found, all views of the test are used for it. The poses lifted are in each camera's own frame, and are
+    compared there with the labels in the true camera's frame, so nothing is aligned but the size, by the known length.
+    """
+    level = experiment.method == "scenes" and experiment.input.needs == "level"
+    return train_cameras(experiment, test) if level else test
 
 
 def make_lifter(experiment: Experiment, skeleton: Skeleton, generator: torch.Generator) -> nn.Module:
@@ -190,11 +208,13 @@ def run(
         smooth_2d, smooth_3d = experiment.input.smooth_2d, experiment.data.smooth_3d
         seen = with_smooth_pixels(test, smooth_2d) if smooth_2d else test
         how = dict(test=seen, test_every=test_every)
-        lifter, curve = _trained(experiment, _source_model(experiment), train, device, models_dir, **how)
+        taught, placed = train_cameras(experiment, train), test_cameras(experiment, seen)
+        lifter, curve = _trained(experiment, _source_model(experiment), taught, device, models_dir, **how)
         if experiment.method == "adaptation":
             lifter, curve = _adapted(experiment, lifter, device, models_dir, **how)
-        curve = Curve() if smooth_3d else curve  # it was measured without smoothing
-        evaluation = evaluate(lifter, seen, after=partial(smooth_poses, sigma=smooth_3d) if smooth_3d else None)
+        curve = Curve() if smooth_3d or placed is not seen else curve  # it was measured without smoothing, on given cameras
+        poses = lift_dataset(lifter, placed)
+        evaluation = evaluate_poses(smooth_poses(poses, seen, sigma=smooth_3d) if smooth_3d else poses, seen)
     where = code | machine(device) | {"seconds": round(time.perf_counter() - start, 1)}
     return make_record(experiment.flat(), curve, evaluation, train, test, where), lifter
 

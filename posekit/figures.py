@@ -192,14 +192,21 @@ def pictures_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **op
     return show(panels, alt, **{"height": 240, **options})
 
 
-def _frusta(cameras: Cameras, depth: float = 0.7) -> go.Scatter3d:
-    """Each camera as a pyramid from its centre to its image corners at a depth in metres, all in one trace."""
+def camera_lines(cameras: Cameras, depth: float = 0.7) -> Tensor:
+    """Each camera (*batch, V) as a pyramid from its centre to its image corners at a depth in metres: (*batch, N, 3).
+
+    A NaN ends a line.
+    """
     corners = cameras.image_size_px.unsqueeze(-2) * torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1]]).to(cameras.image_size_px)
-    corners = cameras.camera_to_world(depth * cameras.pixels_to_rays(corners))  # (V, 4, 3)
-    center, gap = cameras.centers_world.unsqueeze(1), torch.full_like(corners[:, :1], torch.nan)
-    spokes = torch.stack([center.expand_as(corners), corners, gap.expand_as(corners)], dim=2).flatten(1, 2)
-    rim = torch.cat([corners, corners[:, :1], gap], dim=1)
-    x, y, z = torch.cat([spokes, rim], dim=1).flatten(0, 1).numpy().T
+    corners = cameras.camera_to_world(depth * cameras.pixels_to_rays(corners))  # (*batch, V, 4, 3)
+    center, gap = cameras.centers_world.unsqueeze(-2), torch.full_like(corners[..., :1, :], torch.nan)
+    spokes = torch.stack([center.expand_as(corners), corners, gap.expand_as(corners)], dim=-2).flatten(-3, -2)
+    rim = torch.cat([corners, corners[..., :1, :], gap], dim=-2)
+    return torch.cat([spokes, rim], dim=-2).flatten(-3, -2)
+
+
+def _frusta(cameras: Cameras) -> go.Scatter3d:
+    x, y, z = camera_lines(cameras).numpy().T
     return go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=CAMERA, width=3), **UNNAMED)
 
 

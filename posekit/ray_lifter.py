@@ -8,9 +8,9 @@ from posekit.cameras import NEAR_M, Cameras
 from posekit.inputs import KINDS, NEEDS_AT_TEST, Seen, see
 from posekit.random import seeded
 from posekit.scenes import Drawn, Scene
-from posekit.skeleton import HUMAN36M_17, HUMANEVA_15, check_joints, from_root_anchored
+from posekit.skeleton import check_joints, from_root_anchored
+from posekit.skeletons import SKELETONS
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (HUMANEVA_15, HUMAN36M_17)}
 DEPTH_SPREAD = 0.3
 """An output of 1 means 30 % of the root's distance, or 0.3 m of another joint's depth."""
 
@@ -35,7 +35,7 @@ class RayLifter(nn.Module):
     met exactly. The last layer starts at zero: the first guess is everyone at `distance`, flat.
 
     Args:
-        skeleton: its name.
+        skeleton: its name; one of `skeletons.SKELETONS`.
         needs: what it must be told at test; one of `inputs.KINDS`.
         width, blocks: of the network.
         on_rays: joints stay on their rays. Default: where rays are known, so not for "screen".

@@ -32,6 +32,9 @@ from posekit.parameters import (
     parameters_of,
 )
 
+FOUND_METHODS = tuple(method for method in LEARNT_METHODS if method != "adaptation")
+"""Those that can do with cameras found from people; adaptation would have to find the test's as well."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "sound": dict(root="positive", clamp="off", feedforward=0),
     "published": dict(root="free", clamp="on", feedforward=2048),
@@ -48,6 +51,14 @@ class Data(Group):
 
     dataset: Literal["synthetic", "humaneva", "human36m"] = parameter("synthetic", "which poses")
     lens: Literal["own", "opencv", "human36m"] = parameter("own", "lens model of the cameras; own is the one the 2D follows")
+    cameras_from: Literal["given", "people"] = parameter(
+        "given",
+        "extrinsics in training: the dataset's, or found from its people; see `with_found_cameras`",
+        FOUND_METHODS,
+    )
+    scale_from: Literal["leg", "stature"] = parameter(
+        "leg", "what sizes found cameras: each person's own legs, or 1.7 m of stature for everybody", FOUND_METHODS
+    )
     cameras: str = parameter("all", 'that training sees, joined by "+"; adaptation adapts to test_cameras', LEARNT_METHODS)
     test_cameras: str = parameter("all", 'that the test uses, joined by "+"', at_test=True)
     subjects: str = parameter("all", 'people that training sees, joined by "+"', LEARNT_METHODS)
@@ -358,6 +369,11 @@ def _check_together(experiment: Experiment) -> None:
         raise ValueError(f"test_seen_by draws exact 2D: it needs noise_px=0, got {experiment.data.noise_px}")
     if experiment.teacher.smooth_targets and experiment.target_poses == "labels":
         raise ValueError(f"smooth_targets counts only with teacher='triangulation'; got {experiment.teacher.smooth_targets}")
+    if experiment.data.scale_from != "leg" and experiment.data.cameras_from == "given":
+        raise ValueError(f"scale_from counts only with cameras_from='people'; got {experiment.data.scale_from!r}")
+    labels = experiment.method in ("supervised", "scenes") and experiment.target_poses == "labels"
+    if experiment.data.cameras_from == "people" and labels:
+        raise ValueError("labels are not in the world of cameras found from people: use teacher='triangulation'")
     check_joined("loss_terms", experiment.teacher.loss_terms, TERMS)
     for name in ("cameras", "test_cameras", "subjects", "test_subjects"):
         check_joined(name, getattr(experiment.data, name))

@@ -24,8 +24,8 @@ from posekit.records import (
     table,
 )
 from posekit.settings import PARAMETERS, Experiment
+from posekit.sources import record_address
 
-RECORDS_ADDRESS = "https://github.com/posekit/posekit/blob/main/book/results"
 AT_TEST = re.compile(r"\d+ views?(, (\d+ frames?|whole clip))?(, (picture only|intrinsics|tilt and height|full calibration))?")
 OWN = ("name", "title", "printed")  # what a row does not take over from the one it is `like`
 
@@ -119,9 +119,22 @@ class Table:
         Raises:
             ValueError: for a column that is neither a parameter, nor one of those above, nor a metric of any record.
         """
-        header, lines = self._pivoted(runs) if self.across else self._listed(runs, start)
+        lines = []
+        for line in self.lines(runs, start):
+            lines += [[f"**{line.title}**", *line.cells]] if not line.rows else [[line.title, *line.cells]]
         caption = f"**{self.caption}**\n\n" if self.caption else ""
-        return caption + table([self.titles, *header], lines)
+        return caption + table([self.titles, *self.headings()], lines)
+
+    def headings(self) -> list[str]:
+        """The headings of all columns but that of the titles."""
+        if not self.across:
+            return list(self.columns.values())
+        ((_, heading),) = self.across.items()
+        return [_heading(heading, value) for value in self._values()]
+
+    def lines(self, runs: Runs, start: str | Path = ".") -> "list[Line]":
+        """What stands in the table, line by line; arguments and errors as `markdown`'s."""
+        return self._pivoted(runs) if self.across else self._listed(runs, start)
 
     def curves(self, runs: Runs) -> dict[str, tuple[list, list[float]]]:
         """Of a table `across` a parameter: its values and the mean errors, millimetres, by title."""
@@ -133,14 +146,15 @@ class Table:
             errors.append(mean_and_spread(runs.get(row.key, []), self.metric)[0])
         return curves
 
-    def _listed(self, runs: Runs, start: str | Path) -> tuple[list[str], list[list]]:
+    def _listed(self, runs: Runs, start: str | Path) -> "list[Line]":
         lines, group = [], ""
         for row in self.rows:
             if row.group != group:
                 group = row.group
-                lines.append([f"**{group}**", *[""] * len(self.columns)])
-            lines.append([row.title, *(self._cell(column, row, runs, start) for column in self.columns)])
-        return list(self.columns.values()), lines
+                lines.append(Line(group, [""] * len(self.columns)))
+            cells = [self._cell(column, row, runs, start) for column in self.columns]
+            lines.append(Line(row.title, cells, (row,)))
+        return lines
 
     def _cell(self, column: str, row: Row, runs: Runs, start: str | Path) -> str:
         records = runs.get(row.key, [])
@@ -172,16 +186,35 @@ class Table:
             raise ValueError(f"table {self.name}: no record has {metric!r}; they have {', '.join(sorted(known))}")
         return "–"  # records older than the metric
 
-    def _pivoted(self, runs: Runs) -> tuple[list[str], list[list]]:
-        ((parameter, heading),) = self.across.items()
-        cells = {(row.title, value): row for row in self.rows for value in row.values(parameter)}
-        titles, values = (list(dict.fromkeys(axis)) for axis in zip(*cells))
-        shown = {place: self._error(self.metric, runs.get(row.key, []), runs) for place, row in cells.items()}
-        lines = [[title, *(shown.get((title, value), "–") for value in values)] for title in titles]
+    def _values(self) -> list:
+        """The values of the parameter that the table goes across."""
+        (parameter,) = self.across
+        return list(dict.fromkeys(value for row in self.rows for value in row.values(parameter)))
+
+    def _pivoted(self, runs: Runs) -> "list[Line]":
+        (parameter,) = self.across
+        placed = {(row.title, value): row for row in self.rows for value in row.values(parameter)}
+        lines, values = [], self._values()
+        for title in dict.fromkeys(title for title, _ in placed):
+            rows = tuple(placed.get((title, value)) for value in values)
+            cells = [self._error(self.metric, runs.get(row.key, []), runs) if row else "–" for row in rows]
+            lines.append(Line(title, cells, rows))
         if self.best:
-            means = {place: mean_and_spread(runs.get(row.key, []), self.metric)[0] for place, row in cells.items()}
-            lines.append(["**best**", *(_best(means, value) for value in values)])
-        return [_heading(heading, value) for value in values], lines
+            means = {place: mean_and_spread(runs.get(row.key, []), self.metric)[0] for place, row in placed.items()}
+            lines.append(Line("best", [_best(means, value) for value in values]))
+        return lines
+
+
+class Line(NamedTuple):
+    """One line of a table: its title, its cells (Markdown, for all columns but the titles'), and the row it shows.
+
+    Of a table across a parameter, `rows` has the row of each column, or None. It is empty for the heading of a group, and
+    for the line that names the best.
+    """
+
+    title: str
+    cells: list[str]
+    rows: "tuple[Row | None, ...]" = ()
 
 
 def _heading(heading: str | Mapping[Any, str], value: Any) -> str:
@@ -199,8 +232,7 @@ def _joined(values: list) -> str:
 
 
 def _links(row: Row, records: list[Record]) -> str:
-    seeds = [record.experiment["seed"] for record in records]
-    links = [f"[{seed}]({RECORDS_ADDRESS}/{row.key}-seed{seed}.json)" for seed in seeds]
+    links = [f"[{record.experiment['seed']}]({record_address(row.key, record)})" for record in records]
     return f"`{row.name}`, seed {', '.join(links)}" if links else "–"
 
 

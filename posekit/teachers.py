@@ -14,14 +14,14 @@ import torch
 from posekit.poses import lowest_ankle
 from posekit.sequences import MultiViewDataset
 from posekit.smoothing import smooth_over_time
-from posekit.triangulation import refine, triangulate
+from posekit.triangulation import refine, triangulate, triangulate_robustly
 from posekit.virtual_cameras import shifted
 
 FLOOR_QUANTILE = 0.02
 """The share of frames whose lowest ankle may be below the height that stands for the floor, by faults of the markers."""
 
 
-def triangulated(dataset: MultiViewDataset, smooth: float = 0.0) -> MultiViewDataset:
+def triangulated(dataset: MultiViewDataset, smooth: float = 0.0, robust: bool = False) -> MultiViewDataset:
     """The dataset with poses triangulated from its own views in the place of its labels.
 
     Every joint is triangulated from the views that saw it, weighted by confidence, then moved to the smallest
@@ -30,9 +30,10 @@ def triangulated(dataset: MultiViewDataset, smooth: float = 0.0) -> MultiViewDat
     Args:
         dataset: its `poses_world` are not read.
         smooth: standard deviation in frames of `smooth_over_time`, for noisy 2D; 0 for none.
+        robust: weigh the views by how well they fit, see `triangulate_robustly`, for 2D of a real detector.
 
     Raises:
-        ValueError: with fewer than two views.
+        ValueError: with fewer than two views, or with fewer than three and robust.
     """
     if len(dataset.view_names) < 2:
         raise ValueError(
@@ -40,10 +41,15 @@ def triangulated(dataset: MultiViewDataset, smooth: float = 0.0) -> MultiViewDat
             f"({', '.join(dataset.view_names)}); choose more cameras, or learn from labels"
         )
     cameras = dataset.frame_cameras
-    closed_form = triangulate(dataset.pixels, cameras, dataset.confidence)
-    poses = refine(closed_form.points, dataset.pixels, cameras, dataset.confidence).points
+    trust = dataset.confidence
+    if robust:
+        found = triangulate_robustly(dataset.pixels, cameras, trust)
+        found, trust = refine(found, dataset.pixels, cameras), found.weights
+    else:
+        found = refine(triangulate(dataset.pixels, cameras, trust).points, dataset.pixels, cameras, trust)
+    poses = found.points
     if smooth:
-        poses = smooth_over_time(poses, dataset.confidence.nan_to_num().sum(-2), dataset, smooth)
+        poses = smooth_over_time(poses, trust.nan_to_num().sum(-2), dataset, smooth)
     return replace(dataset, poses_world=poses.to(dataset.pixels.dtype))
 
 

@@ -4,28 +4,15 @@
 `(*batch, V)`; results are world metres, float64 inside. Nothing loops over frames, views or joints.
 """
 
-from typing import NamedTuple
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from posekit.cameras import Cameras
+from posekit.reprojection import Triangulation, measured
+from posekit.robust import chunks, robust_points
 
 CLOSED_FORMS = ("dlt", "midpoint")
-
-
-class Triangulation(NamedTuple):
-    """Triangulated joints and the evidence for them.
-
-    points: world metres; NaN where fewer than two views saw the joint.
-    views: the number of views that each point is computed from.
-    error_px: weighted mean distance, over these views, between the point's projection and the 2D joint.
-    """
-
-    points: Float[Tensor, "*batch J 3"]
-    views: Int[Tensor, "*batch J"]
-    error_px: Float[Tensor, "*batch J"]
 
 
 def triangulate(
@@ -40,7 +27,7 @@ def triangulate(
         pixels: 2D joints; those that are NaN are left out.
         cameras: leading axes broadcastable to (*batch, V). The lens is undone first.
         confidence: weights, 0 to 1; by default 1. Weight 0 counts as missing.
-        method: "dlt": minimises the algebraic error of the projection equations (Hartley and Zisserman,
+        method: "dlt": minimises the algebraic error of the projection equations in pixels (Hartley and Zisserman,
             "Multiple view geometry", 2004, section 12.2). "midpoint": the point nearest to all rays in space.
 
     Raises:
@@ -58,10 +45,10 @@ def triangulate(
         raise ValueError(f"method must be one of {CLOSED_FORMS}, got {method!r}")
     pixels, cameras = pixels.double(), cameras.to(torch.float64)
     weights = _weights(pixels, confidence)
-    # A missing joint gets any finite value (the principal point): its weight is 0.
-    pixels = pixels.where(pixels.isfinite().all(-1, keepdim=True), cameras.center_px.unsqueeze(-2))
+    pixels = _filled(pixels, cameras)
     solve = _dlt if method == "dlt" else _midpoint
-    return _measured(solve(cameras.pixels_to_rays(pixels), cameras, weights), pixels, cameras, weights)
+    points = solve(cameras.pixels_to_rays(pixels), cameras, weights)
+    return measured(points, pixels, cameras, weights**2, weights)
 
 
 def _weights(pixels, confidence):
@@ -69,24 +56,21 @@ def _weights(pixels, confidence):
     return seen if confidence is None else seen * confidence.double().nan_to_num()
 
 
-def _measured(points, pixels, cameras, weights) -> Triangulation:
-    views = (weights > 0).sum(-2)
-    points = points.where((views >= 2).unsqueeze(-1), torch.nan)
-    total = weights.sum(-2).where(views >= 2, torch.nan)
-    return Triangulation(points, views, (weights * _distances(points, pixels, cameras)).sum(-2) / total)
-
-
-def _distances(points, pixels, cameras):
-    """Distances in pixels between each view's 2D joints and the projections of the points, (*batch, V, J)."""
-    return (cameras.world_to_pixels(points.unsqueeze(-3)) - pixels).norm(dim=-1)
+def _filled(pixels, cameras):
+    """A missing joint gets any finite value (the principal point): its weight is 0."""
+    return pixels.where(pixels.isfinite().all(-1, keepdim=True), cameras.center_px.unsqueeze(-2))
 
 
 def _dlt(rays, cameras, weights):
-    """Rows x (r3 . X + t3) - (r1 . X + t1) = 0, likewise y: the eigenvector of A^T A of the smallest eigenvalue."""
+    """Rows f (x (r3 . X + t3) - (r1 . X + t1)) = 0, likewise y: the eigenvector of A^T A of the smallest eigenvalue.
+
+    The focal length f makes an error count in pixels, so that views of different lenses are weighed as they see.
+    """
     projection = torch.cat([cameras.R_world_to_camera, cameras.t_world_to_camera.unsqueeze(-1)], dim=-1)  # (..., V, 3, 4)
     first_two, third = projection[..., :2, :].unsqueeze(-4), projection[..., 2:, :].unsqueeze(-4)
     rows = rays.transpose(-3, -2)[..., :2, None] * third - first_two
-    rows = rows * weights.transpose(-2, -1)[..., None, None]  # (*batch, J, V, 2, 4)
+    focal = cameras.focal_px / cameras.focal_px.mean((-2, -1), keepdim=True)
+    rows = rows * focal.unsqueeze(-3).unsqueeze(-1) * weights.transpose(-2, -1)[..., None, None]  # (*batch, J, V, 2, 4)
     rows = rows.flatten(-3, -2)
     _, vectors = torch.linalg.eigh(rows.mT @ rows)
     point = vectors[..., 0]
@@ -109,45 +93,64 @@ def triangulate_robustly(
     pixels: Float[Tensor, "*batch V J 2"],
     cameras: Cameras,
     confidence: Float[Tensor, "*batch V J"] | None = None,
-    threshold_px: float = 10.0,
+    threshold_px: float | None = None,
 ) -> Triangulation:
-    """Triangulation that leaves out 2D joints that do not fit the others.
+    """Triangulation in which a view has the less say the worse it fits; a blunder has none.
 
-    RANSAC's idea, but with every pair of views, since there are few: each pair proposes a point; the disagreement of a
-    view is the squared distance between the projected point and its 2D joint, capped at `threshold_px` squared; the
-    proposal with the least (weighted) disagreement wins, and the point is triangulated again from the views within the
-    threshold.
+    What fits is judged by the noise of the data: the standard deviation of the 2D joints is estimated over all frames
+    given, so give one recording at a time. Then every joint has the point of least robust distance, see `posekit.robust`,
+    found from every pair of views and improved by reweighted least squares in undistorted pixels. Memory is bounded,
+    whatever the number of frames.
 
     Args:
         pixels, cameras, confidence: as in `triangulate`.
-        threshold_px: distance from which on a 2D joint does not fit.
+        threshold_px: None, or a fixed distance from which on a 2D joint does not fit at all. Then each pair of views
+            proposes a point; the one with the least sum of squared distances, each capped at the threshold, wins, and
+            `triangulate` takes the views within it (Fischler and Bolles, "Random sample consensus", 1981; the capped
+            distance is that of Torr and Zisserman, "MLESAC", 2000).
 
     Raises:
         ValueError: with fewer than three views: two cannot outvote each other.
 
-    Source: M. Fischler and R. Bolles, "Random sample consensus", 1981; the capped distance is that of P. Torr and
-        A. Zisserman, "MLESAC", 2000.
+    >>> from posekit.datasets import load_dataset
+    >>> from posekit.random import generator
+    >>> people = load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",))
+    >>> noisy = people.with_detector_noise(4.0, 0.0, generator(0))
+    >>> noisy.pixels[:, 0, 7] += 100.0  # a blunder in one view
+    >>> found = triangulate_robustly(noisy.pixels, noisy.frame_cameras)
+    >>> f"{found.noise_px:.0f} px of noise; joint 7 is carried by {found.views[:, 7].double().mean():.0f} views"
+    '4 px of noise; joint 7 is carried by 2 views'
     """
     count = pixels.shape[-3]
     if count < 3:
         raise ValueError(f"robust triangulation needs at least three views, got {count}")
     pixels, cameras = pixels.double(), cameras.to(torch.float64)
     weights = _weights(pixels, confidence)
+    if threshold_px is not None:
+        inliers = torch.cat([_within(threshold_px, *part) for part in chunks(pixels, cameras, weights)])
+        return triangulate(pixels, cameras, weights * inliers.view(weights.shape))
+    pixels = _filled(pixels, cameras)
+    points, weights, noise_px = robust_points(pixels, cameras, weights)
+    return measured(points, pixels, cameras, weights, noise_px=noise_px)
+
+
+def _within(threshold_px, pixels, cameras, weights):
+    """Which 2D joints lie within the threshold of the pair's point that the views disagree with least, (N, V, J)."""
+    count = pixels.shape[-3]
     pair = torch.triu_indices(count, count, offset=1).T  # (pairs, 2)
     in_pair = torch.zeros(len(pair), count, dtype=torch.float64).scatter(1, pair, 1.0)
     each, cameras_each = pixels.unsqueeze(-4), cameras[..., None, :]
-    each = each.expand(*pixels.shape[:-3], len(pair), *pixels.shape[-3:])  # (*batch, pairs, V, J, 2)
+    each = each.expand(*pixels.shape[:-3], len(pair), *pixels.shape[-3:])  # (N, pairs, V, J, 2)
     proposals = triangulate(each, cameras_each, weights.unsqueeze(-3) * in_pair.unsqueeze(-1)).points
-    distance = _distances(proposals, each, cameras_each)  # (*batch, pairs, V, J)
+    distance = (cameras_each.world_to_pixels(proposals.unsqueeze(-3)) - each).norm(dim=-1)  # (N, pairs, V, J)
     distance = distance.nan_to_num(nan=torch.inf)  # of a pair with a missing joint
-    disagreement = (distance.clamp(max=threshold_px) ** 2 * weights.unsqueeze(-3)).sum(-2)  # (*batch, pairs, J)
+    disagreement = (distance.clamp(max=threshold_px) ** 2 * weights.unsqueeze(-3)).sum(-2)  # (N, pairs, J)
     best = disagreement.argmin(-2, keepdim=True).unsqueeze(-2)
-    inliers = distance.gather(-3, best.expand_as(distance[..., :1, :, :])).squeeze(-3) < threshold_px
-    return triangulate(pixels, cameras, weights * inliers)
+    return distance.gather(-3, best.expand_as(distance[..., :1, :, :])).squeeze(-3) < threshold_px
 
 
 def refine(
-    points: Float[Tensor, "*batch J 3"],
+    start: Float[Tensor, "*batch J 3"] | Triangulation,
     pixels: Float[Tensor, "*batch V J 2"],
     cameras: Cameras,
     confidence: Float[Tensor, "*batch V J"] | None = None,
@@ -156,19 +159,28 @@ def refine(
     """Move triangulated points to where the squared reprojection error, in pixels and with the lens, is smallest.
 
     Gauss-Newton with a little damping; the best estimate if 2D errors are Gaussian (Hartley and Zisserman 12.3).
-    Points that are NaN stay NaN.
+    Points that are NaN stay NaN, and are carried by no view.
 
     Args:
-        points: where to start, world metres; `triangulate` gives them.
-        pixels, cameras, confidence: as in `triangulate`.
+        start: a result of `triangulate` or `triangulate_robustly`, whose weights are kept; or points, world metres.
+        pixels, cameras: as in `triangulate`.
+        confidence: the weights of the squared errors, where `start` has none of its own; by default 1.
         iterations: Gauss-Newton steps.
+
+    Raises:
+        ValueError: for a confidence beside a result that has weights.
     """
     pixels, cameras = pixels.double(), cameras.to(torch.float64)
-    weights = _weights(pixels, confidence)
+    if isinstance(start, Triangulation) and confidence is not None:
+        raise ValueError("start is a Triangulation, whose weights are kept: leave confidence out, or give start.points")
+    points, weights = start.points if isinstance(start, Triangulation) else start, _weights(pixels, confidence)
+    error_weights, noise_px = weights, None
+    if isinstance(start, Triangulation):
+        weights, error_weights, noise_px = start.weights, start.weights.sqrt(), start.noise_px
     known = points.isfinite().all(-1, keepdim=True)
     current = points.double().where(known, 0.0)
     pixels = pixels.where(pixels.isfinite(), 0.0)
-    weights = weights * known.squeeze(-1).unsqueeze(-2)
+    weights, error_weights = (w * known.squeeze(-1).unsqueeze(-2) for w in (weights, error_weights))
 
     def residuals(points):
         return (cameras.world_to_pixels(points.unsqueeze(-3)) - pixels) * weights.sqrt().unsqueeze(-1)
@@ -180,7 +192,7 @@ def refine(
         error = error.detach().transpose(-3, -2).flatten(-2).unsqueeze(-1)  # (*batch, J, 2V, 1)
         normal = jacobian.mT @ jacobian + 1e-9 * torch.eye(3, dtype=torch.float64)
         current = current.detach() - torch.linalg.solve(normal, jacobian.mT @ error).squeeze(-1)
-    return _measured(current, pixels, cameras, weights)
+    return measured(current, pixels, cameras, weights, error_weights, noise_px)
 
 
 def _jacobian(residuals, points):

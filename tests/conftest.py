@@ -26,6 +26,13 @@ def pytest_configure():
     torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Side by side, what reads the built book stays with one worker, since the book is built once; the rest goes by file."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("site" if "site" in item.fixturenames else item.path.stem))
+
+
 @pytest.fixture
 def source():
     return generator(0)

@@ -341,6 +341,16 @@ def test_bundle_adjustment_keeps_the_gauge_and_the_prior(rig, poses):
     assert free.residuals_px.shape == pixels.shape[:-1]
 
 
+def test_adjusting_again_and_again_stays_where_it_is(rig, poses):
+    """Rotations rounded to float32 are not quite rotations; what they lack must not grow."""
+    true, pixels = rig[:3].to(torch.float32).to(torch.float64), seen(poses[::10], rig[:3])
+    cameras = true
+    for _ in range(25):
+        cameras = bundle_adjust(pixels, cameras, iterations=1).cameras
+    torch.testing.assert_close(cameras.R_world_to_camera, true.R_world_to_camera, atol=1e-6, rtol=0)
+    torch.testing.assert_close(cameras.centers_world, true.centers_world, atol=1e-5, rtol=0)
+
+
 def test_a_tree_takes_the_best_pairs():
     # Pairs 01, 02, 03, 12, 13, 23.
     tree = spanning_tree(torch.tensor([1.0, 0.0, 2.0, 5.0, 3.0, 0.0]), "abcd", [""] * 6)

@@ -28,6 +28,8 @@ SMALL = {
     "08_labels_for_free": dict(width=32, epochs=6, seeds=2),
     "09_turn_the_person": dict(width=64, seeds=2),
     "10_tell_the_network": dict(width=64, seeds=2),
+    "12_cameras_nobody_calibrated": dict(epochs=6),
+    "13_your_own_cameras": dict(seeds=2),
     "experiment": dict(width=16, epochs=1),
 }
 
@@ -128,6 +130,14 @@ def test_a_bad_parameter_stops_the_experiment_with_the_valid_ones(name, value, w
 def test_a_run_leaves_one_record(workplace):
     execute("experiment", workplace, results_dir="mine", name="row", seed=3, **SMALL["experiment"])
     assert (workplace / "mine" / "synthetic" / "row-seed3.json").is_file()
+
+
+@by_stem
+def test_each_solution_checks_its_conclusion(script):
+    cells = jupytext.read(script).cells
+    titles = [at for at, cell in enumerate(cells) if "## Exercise" in cell.source]
+    solutions = [cell for cell in cells[titles[-1] :] if cell.cell_type == "code"] if titles else []
+    assert not [cell.source for cell in solutions if "assert" not in cell.source]
 
 
 def test_chapters_that_train_do_so_on_one_thread():

@@ -9,8 +9,13 @@ from visits import PAGES, Visit, needs_browser
 pytestmark = needs_browser
 
 WIDE, NARROW = 1280, 360
-WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
-INTRO, FIRST_CHAPTER = PAGES[0], "notebooks/01_one_pose_many_views"
+WCAG = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    "rules": {"label-content-name-mismatch": {"enabled": True}, "region": {"enabled": True}},
+    "resultTypes": ["violations"],
+}
+RESULTS = "notebooks/07_results"
+FIRST_CHAPTER = "notebooks/01_one_pose_many_views"
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +73,9 @@ def test_scripts_are_light_and_plotly_comes_with_figures_only(opened, site):
 
 
 @pytest.fixture
-def intro(browser, address):
-    with Visit(browser, address, INTRO, reduced_motion="reduce") as visit:
-        figure = visit.draw_all()[0]
+def moving(browser, address):
+    with Visit(browser, address, FIRST_CHAPTER, reduced_motion="reduce") as visit:
+        (figure,) = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
         yield visit, figure
 
 
@@ -82,8 +87,8 @@ EYES = """f => {
 EYE = "f => f.querySelector('.pk-canvas')._fullLayout.scene.camera.eye"
 
 
-def test_the_slider_moves_the_skeleton(intro):
-    visit, figure = intro
+def test_the_slider_moves_the_skeleton(moving):
+    visit, figure = moving
     before = visit.page.evaluate(POINTS, figure)
     slider = figure.query_selector("input[type=range]")
     slider.focus()
@@ -95,8 +100,8 @@ def test_the_slider_moves_the_skeleton(intro):
     assert max(abs(a - b) for a, b in zip(before, after) if a is not None and b is not None) > 0.05
 
 
-def test_play_plays_and_pauses_and_keeps_the_readers_view(intro):
-    visit, figure = intro
+def test_play_plays_and_pauses_and_keeps_the_readers_view(moving):
+    visit, figure = moving
     figure.query_selector(".pk-canvas").focus()
     visit.page.keyboard.press("ArrowLeft")
     visit.page.wait_for_timeout(300)
@@ -111,8 +116,8 @@ def test_play_plays_and_pauses_and_keeps_the_readers_view(intro):
     assert visit.page.evaluate(EYE, figure) == pytest.approx(turned)
 
 
-def test_the_keyboard_turns_zooms_and_resets(intro):
-    visit, figure = intro
+def test_the_keyboard_turns_zooms_and_resets(moving):
+    visit, figure = moving
     first = visit.page.evaluate(EYE, figure)
     figure.query_selector(".pk-canvas").focus()
     for key in ("ArrowRight", "ArrowUp", "+"):
@@ -144,6 +149,65 @@ def test_side_by_side_figures_turn_together(browser, address):
         assert eyes[2] == pytest.approx(eyes[0])
 
 
+def test_every_mark_of_the_results_leads_to_a_record_of_the_site(browser, address):
+    with Visit(browser, address, RESULTS) as visit:
+        links = visit.page.eval_on_selector_all(".pk-overview a", "links => links.map(link => link.href)")
+        assert len(links) > 60
+        for link in links[::10]:
+            record = visit.page.request.get(link).json()
+            assert record["metrics_mm"]["report_mpjpe"] >= 0
+        assert visit.page.locator(".pk-overview").bounding_box()["y"] < 900
+        assert visit.page.get_by_text("Show code").count() == 0
+
+
+def test_a_row_of_a_table_shows_its_command_when_asked(browser, address):
+    with Visit(browser, address, RESULTS, width=NARROW) as visit:
+        visit.page.locator(".pk-fold > summary").first.click()
+        source = visit.page.locator(".pk-fold .pk-source").first
+        assert not source.locator("pre").is_visible()
+        source.locator("summary").click()
+        assert "papermill" in source.locator("pre").inner_text()
+        box = source.locator("pre").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= NARROW
+
+
+@on_a_desktop
+def test_a_page_says_what_it_is_to_those_who_pass_it_on(opened, site):
+    def said(name):
+        return opened.page.get_attribute(f'meta[property="{name}"]', "content")
+
+    title = opened.page.title()
+    assert title.count("Lifting poses without labels") == 1
+    assert said("og:title") in title
+    assert len(said("og:description")) > 30
+    assert said("og:image").startswith("https://")
+    assert (site / urlsplit(said("og:image")).path.removeprefix("/posekit/")).stat().st_size < 300_000
+
+
+@on_a_desktop
+def test_mathjax_comes_with_formulas_only_and_nothing_names_another_host(opened):
+    formulas = opened.page.locator(".math").count()
+    assert any("mathjax" in url for url in opened.scripts) == bool(formulas)
+    inline = opened.page.eval_on_selector_all("script:not([src])", "all => all.map(script => script.textContent).join()")
+    assert "unpkg" not in inline
+
+
+def test_on_paper_there_are_no_bars(browser, address):
+    with Visit(browser, address, RESULTS) as visit:
+        visit.page.emulate_media(media="print")
+        for bar in (".bd-header-article", ".bd-sidebar-primary", ".bd-sidebar-secondary", ".prev-next-footer", ".pk-source"):
+            assert not any(part.is_visible() for part in visit.page.locator(bar).all()), bar
+        assert visit.page.locator(".pk-overview").is_visible()
+
+
+def test_references_have_the_keys_of_the_text(browser, address):
+    with Visit(browser, address, "book/references") as visit:
+        labels = visit.page.locator(".citation .label").all_inner_texts()
+        assert "[Jain et al., 2022]" in labels
+        assert len(labels) == len(set(labels))
+
+
 def test_the_search_finds_prose(browser, address):
     with Visit(browser, address, "search") as visit:
         words = visit.page.locator("main input[type=search]")
@@ -153,18 +217,19 @@ def test_the_search_finds_prose(browser, address):
         assert "yardstick" in visit.page.locator("#search-results li a").first.inner_text()
         for context in visit.page.locator("#search-results .context").all_inner_texts():
             assert not set('{}"') & set(context), "data, not prose"
+            assert not [word for word in ("Contents", "Download", "Toggle", "Binder") if word in context], "menus, not prose"
         assert visit.complaints == []
 
 
 def test_without_scripts_a_still_picture_stands_there(browser, address):
-    with Visit(browser, address, INTRO, java_script_enabled=False) as visit:
+    with Visit(browser, address, FIRST_CHAPTER, java_script_enabled=False) as visit:
         still = visit.page.query_selector("figure.pk-figure .pk-still svg")
         assert still.bounding_box()["height"] > 200
         assert len(still.query_selector_all("polyline")) > 20
 
 
-def test_on_paper_the_still_picture_stands_there(intro):
-    visit, figure = intro
+def test_on_paper_the_still_picture_stands_there(moving):
+    visit, figure = moving
     visit.page.emulate_media(media="print")
     assert figure.query_selector(".pk-still svg").is_visible()
     assert not figure.query_selector(".pk-canvas").is_visible()

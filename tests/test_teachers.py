@@ -92,3 +92,13 @@ def test_a_floor_without_ankles_is_refused(three):
     poses[:, ankles] = torch.nan
     with pytest.raises(ValueError, match="synthetic: the floor under S1 cannot be told, since no frame has an ankle"):
         levelled(replace(three, poses_world=poses))
+
+
+def test_robust_targets_shrug_off_blunders(small):
+    spoilt = replace(small, pixels=small.pixels.clone())
+    spoilt.pixels[::2, 1, 4] += 120.0
+    plain, robust = ((triangulated(spoilt, robust=r).poses_world - small.poses_world).norm(dim=-1) for r in (False, True))
+    assert robust.max() < 1e-3
+    assert plain[::2, 4].min() > 0.01
+    exact = triangulated(small, robust=True).poses_world
+    torch.testing.assert_close(exact, small.poses_world, atol=2e-5, rtol=0)

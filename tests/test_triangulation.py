@@ -1,13 +1,19 @@
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
+from posekit import robust
 from posekit.cameras import Cameras
+from posekit.datasets import load_dataset
 from posekit.datasets.humaneva import humaneva_cameras
 from posekit.random import generator
+from posekit.reprojection import distances
+from posekit.robust import WIDTH, typical_px
 from posekit.triangulation import CLOSED_FORMS, refine, scene_distance, triangulate, triangulate_robustly
 
 by_method = pytest.mark.parametrize("method", CLOSED_FORMS)
@@ -40,9 +46,10 @@ def test_two_views_agree_with_opencv(poses_world):
     cameras = humaneva_cameras("S1", dtype=torch.float64)[:2]
     noise = torch.randn(8, 2, 15, 2, generator=generator(0), dtype=torch.float64)
     pixels = cameras.world_to_pixels(poses_world[:, None]) + 3 * noise
-    rays = cameras.pixels_to_rays(pixels)[..., :2]
-    matrices = torch.cat([cameras.R_world_to_camera, cameras.t_world_to_camera.unsqueeze(-1)], dim=-1).numpy()
-    flat = rays.transpose(0, 1).reshape(2, -1, 2).transpose(1, 2).numpy()
+    undistorted = cameras.pixels_to_rays(pixels)[..., :2] * cameras.focal_px.unsqueeze(-2)
+    extrinsics = torch.cat([cameras.R_world_to_camera, cameras.t_world_to_camera.unsqueeze(-1)], dim=-1)
+    matrices = (torch.nn.functional.pad(cameras.focal_px, (0, 1), value=1.0).unsqueeze(-1) * extrinsics).numpy()
+    flat = undistorted.transpose(0, 1).reshape(2, -1, 2).transpose(1, 2).numpy()
     homogeneous = cv2.triangulatePoints(matrices[0], matrices[1], flat[0], flat[1])
     expected = (homogeneous[:3] / homogeneous[3]).T.reshape(8, 15, 3)
     np.testing.assert_allclose(triangulate(pixels, cameras).points.numpy(), expected, atol=1e-6)
@@ -136,6 +143,138 @@ def looking_at(point, distances):
     pair = torch.ones(len(R), 2, dtype=torch.float64)
     cameras = dict(t_world_to_camera=torch.stack(t), focal_px=500 * pair, center_px=100 * pair, image_size_px=200 * pair)
     return Cameras.checked(R_world_to_camera=torch.stack(R), lens="none", **cameras)
+
+
+def test_the_noise_is_estimated_and_the_result_does_not_depend_on_chunks(cameras, poses_world, monkeypatch):
+    points = poses_world.repeat(40, 1, 1)
+    noise = 6 * torch.randn(320, 3, 15, 2, generator=generator(3), dtype=torch.float64)
+    pixels = cameras.world_to_pixels(points[:, None]) + noise
+    found = triangulate_robustly(pixels, cameras)
+    assert 5 < found.noise_px < 7
+    monkeypatch.setattr(robust, "CHUNK", 5 * 4 * 3 * 15)  # five frames
+    for one, other in zip(found, triangulate_robustly(pixels, cameras)):
+        torch.testing.assert_close(torch.as_tensor(one), torch.as_tensor(other), rtol=0, atol=1e-12)
+    nested = triangulate_robustly(pixels.view(2, 160, 3, 15, 2), cameras)
+    torch.testing.assert_close(nested.points.view(320, 15, 3), found.points, rtol=0, atol=1e-12)
+
+
+def test_robust_points_are_those_of_least_robust_cost_by_scipy(cameras, poses_world, pixels):
+    noisy = pixels + 4 * torch.randn(pixels.shape, generator=generator(5), dtype=torch.float64)
+    noisy[:, 0, ::4] += 80.0
+    found = triangulate_robustly(noisy, cameras)
+    width = WIDTH * typical_px(noisy, cameras, torch.ones(8, 3, 15, dtype=torch.float64))
+    rays = cameras.pixels_to_rays(noisy)
+    for frame, joint in ((0, 0), (1, 4), (2, 7), (3, 11)):
+
+        def cost(point, frame=frame, joint=joint):
+            point = torch.from_numpy(point).view(1, 1, 3)
+            away = distances(point, rays[frame : frame + 1, :, joint : joint + 1], cameras)
+            return (away**2 / (away**2 + width**2)).sum().item()
+
+        ours = found.points[frame, joint].numpy()
+        best = minimize(cost, ours, method="Nelder-Mead", options=dict(xatol=1e-7, fatol=1e-12))
+        np.testing.assert_allclose(ours, best.x, atol=2e-4)
+
+
+@pytest.mark.parametrize("noise_px", [0.0, 1.0, 5.0, 20.0])
+def test_robust_is_nowhere_worse_than_plain_under_noise(noise_px):
+    people = load_dataset("synthetic", "test").every(6)
+    noisy = people.with_detector_noise(noise_px, 0.0, generator(0))
+    for confidence in (None, noisy.confidence):
+        plain, robust = (
+            (f(noisy.pixels, noisy.frame_cameras, confidence).points - people.poses_world).norm(dim=-1)
+            for f in (triangulate, triangulate_robustly)
+        )
+        assert torch.equal(plain.isnan(), robust.isnan())
+        assert robust.nanmean() <= plain.nanmean() + 1e-6
+
+
+def test_blunders_anywhere_hardly_matter(cameras, poses_world):
+    points = poses_world.repeat(20, 1, 1)
+    rng = generator(4)
+    pixels = cameras.world_to_pixels(points[:, None])
+    pixels = pixels + 2 * torch.randn(pixels.shape, generator=rng, dtype=torch.float64)
+    hit = torch.rand(pixels.shape[:-1], generator=rng) < 0.05
+    spoilt = pixels.where(~hit.unsqueeze(-1), torch.rand(pixels.shape, generator=rng, dtype=torch.float64) * 600)
+    clean, robust = ((triangulate_robustly(p, cameras).points - points).norm(dim=-1) for p in (pixels, spoilt))
+    once = hit.sum(1) == 1
+    plain = (triangulate(spoilt, cameras).points - points).norm(dim=-1)
+    assert robust[once].nanmedian() < 2 * clean[once].median()  # two views are left of three
+    assert robust[once].nanmean() < plain[once].mean() / 10
+    assert robust[once].isnan().double().mean() < 0.05
+
+
+def test_a_joint_that_no_two_views_agree_on_has_no_robust_point(cameras, poses_world, pixels):
+    noisy = pixels + torch.randn(pixels.shape, generator=generator(6), dtype=torch.float64)
+    noisy[0, 0, 3], noisy[0, 1, 3] = torch.nan, noisy[0, 1, 3] + 200.0
+    found = triangulate_robustly(noisy, cameras)
+    assert found.points[0, 3].isnan().all()
+    assert found.views[0, 3] < 2
+    assert (found.points.isnan().any(-1)).sum() == 1
+
+
+def test_a_fixed_threshold_is_the_former_estimate(cameras, poses_world, pixels):
+    noisy = pixels + 5 * torch.randn(pixels.shape, generator=generator(7), dtype=torch.float64)
+    found = triangulate_robustly(noisy, cameras, threshold_px=8.0)
+    carries = found.weights > 0
+    torch.testing.assert_close(found.points, triangulate(noisy, cameras, carries.double()).points, equal_nan=True)
+    assert not carries.all()
+    assert found.noise_px is None
+
+
+def test_refinement_keeps_the_robust_weights_and_says_which_views_carry(cameras, poses_world, pixels):
+    spoilt = pixels.clone()
+    spoilt[:, 1, 5] += 150.0
+    found = triangulate_robustly(spoilt, cameras)
+    refined = refine(found, spoilt, cameras)
+    torch.testing.assert_close(refined.points, poses_world, atol=1e-6, rtol=0)
+    assert torch.equal(refined.weights, found.weights)
+    assert (refined.views[:, 5] == 2).all()
+    assert (refine(found.points, spoilt, cameras).points - poses_world).norm(dim=-1)[:, 5].min() > 0.01
+    with pytest.raises(ValueError, match="leave confidence out"):
+        refine(found, spoilt, cameras, torch.ones(8, 3, 15))
+
+
+def test_the_covariance_is_that_of_many_draws(cameras, poses_world):
+    exact = cameras.world_to_pixels(poses_world[:1, None])
+    noisy = exact + 0.5 * torch.randn(4000, 3, 15, 2, generator=generator(8), dtype=torch.float64)
+    found = refine(triangulate(noisy, cameras), noisy, cameras)
+    drawn = torch.stack([joint.T.cov() for joint in found.points.unbind(1)])
+    expected = 0.25 * triangulate(exact, cameras).covariance[0]
+    assert ((drawn - expected).norm(dim=(-2, -1)) < 0.15 * expected.norm(dim=(-2, -1))).all()
+    torch.testing.assert_close(found.deviation_m[0] ** 2, torch.linalg.eigvalsh(found.covariance[0])[..., -1])
+
+
+def test_one_camera_twice_and_a_point_on_the_baseline_show(poses_world):
+    cameras = humaneva_cameras("S1", dtype=torch.float64)
+    twice = cameras[torch.tensor([0, 0])]
+    found = triangulate(twice.world_to_pixels(poses_world[:, None]), twice)
+    assert found.angle.max() < 1e-6
+    assert (found.deviation_m > 100).all()
+
+    two = looking_at(torch.zeros(3, dtype=torch.float64), [3.0, 3.0])
+    opposite = replace(two, R_world_to_camera=two.R_world_to_camera.clone())
+    turned = torch.diag(torch.tensor([-1.0, 1.0, -1.0], dtype=torch.float64))  # half a turn about the vertical
+    opposite.R_world_to_camera[1] = turned @ opposite.R_world_to_camera[0]
+    between = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.8]], dtype=torch.float64)
+    found = triangulate(opposite.world_to_pixels(between), opposite)
+    assert found.angle[0] < 1e-6
+    assert found.deviation_m[0] > 100
+    assert found.angle[1] == pytest.approx(2 * math.atan(0.8 / 3))
+    assert found.deviation_m[1] < 0.05
+
+
+def test_a_longer_lens_counts_more(poses_world):
+    cameras = humaneva_cameras("S1", dtype=torch.float64)
+    long = replace(cameras, focal_px=cameras.focal_px * torch.tensor([[1.0], [1.0], [4.0]]))
+    noise = 3 * torch.randn(8, 3, 15, 2, generator=generator(9), dtype=torch.float64)
+    pixels = long.world_to_pixels(poses_world[:, None]) + noise
+    start = triangulate(pixels, long)
+    best = refine(start, pixels, long)
+    same = replace(long, focal_px=cameras.focal_px)  # the same rays, told to have come through equal lenses
+    rays = long.pixels_to_rays(pixels)
+    told = triangulate(same.camera_to_pixels(rays), same)
+    assert (start.points - best.points).norm(dim=-1).mean() < (told.points - best.points).norm(dim=-1).mean() / 3
 
 
 def test_the_scene_is_where_lines_of_sight_meet():

@@ -11,14 +11,8 @@ from posebook.tryit_page import prepared
 
 pytestmark = needs_browser
 PAGE = "book/try_it"
-SKELETON = """() => {
-    const canvas = document.querySelector('.pk-tryit .pk-canvas');
-    return canvas.layout.meta.lifted.flatMap(k => ['x', 'y', 'z'].flatMap(axis => Array.from(canvas._fullData[k][axis])));
-}"""
-TRUTH_SHOWN = """() => {
-    const canvas = document.querySelector('.pk-tryit .pk-canvas');
-    return canvas.layout.meta.truth.map(k => canvas._fullData[k].visible);
-}"""
+SKELETON = "() => document.querySelector('.pk-lifted canvas').shown.person.flat()"
+GHOST = "() => document.querySelector('.pk-tryit').dataset.ghost"
 ASK = """fixtures => new Promise((resolve, reject) => {
     const worker = new Worker('/_static/tryit-worker.js');
     const answers = [];
@@ -40,9 +34,8 @@ def visit(browser, address):
         assert visit.complaints == []
 
 
-def opened(browser, address, **options):
-    visit = Visit(browser, address, PAGE, **options)
-    visit.draw_all()
+def opened(browser, address, page=PAGE, **options):
+    visit = Visit(browser, address, page, **{"reduced_motion": "reduce"} | options)
     visit.page.wait_for_selector(".pk-tryit[data-ready=true]")
     visit.page.wait_for_function("document.querySelector('.pk-status').textContent")
     return visit
@@ -51,7 +44,7 @@ def opened(browser, address, **options):
 def skeleton(visit, unlike=None):
     """The 3D lines drawn, once they are at rest; waits until they differ from those before."""
     if unlike is not None:
-        same = f"before => ({SKELETON})().some((v, k) => v !== null && Math.abs(v - before[k]) > 0.005)"
+        same = f"before => ({SKELETON})().some((v, k) => Math.abs(v - before[k]) > 0.005)"
         visit.page.wait_for_function(same, arg=unlike)
     visit.page.wait_for_timeout(300)
     return visit.page.evaluate(SKELETON)
@@ -119,7 +112,7 @@ def test_sliders_move_the_camera(visit):
         apart[direction] = picture(visit)[left, 0] - picture(visit)[right, 0]
     assert min(apart[0], -apart[180]) > 20  # seen from the front the left is on the right
     assert abs(apart[90]) < min(apart[0], -apart[180])
-    assert visit.page.evaluate(TRUTH_SHOWN) == [True] * 3
+    assert visit.page.evaluate(GHOST) == "truth"
     assert "No camera so placed" not in visit.page.inner_text(".pk-told")
     slide(visit, "Height", 4)
     visit.page.get_by_text("4.00 m above the floor").wait_for()
@@ -144,26 +137,26 @@ def test_a_joint_is_taken_away_and_comes_back(visit):
     visit.page.mouse.dblclick(x, y)
     skeleton(visit, unlike=before)
     assert handle.get_attribute("aria-valuetext").startswith("not found")
-    assert visit.page.evaluate(TRUTH_SHOWN) == [True] * 3
+    assert visit.page.evaluate(GHOST) == "truth"
     assert visit.page.locator(".pk-editor .pk-bones line").count() == 12  # neither thigh nor shank
     assert "Left knee (guessed)" in visit.page.inner_text(".pk-status")
     handle.focus()
     visit.page.keyboard.press("Delete")
     visit.page.wait_for_function("!document.querySelector('.pk-status').textContent.includes('guessed')")
     again = skeleton(visit)
-    assert [value for value in again if value is not None] == pytest.approx([value for value in before if value is not None])
+    assert again == pytest.approx(before)
 
 
 def test_a_drag_moves_the_lifted_skeleton(visit):
     before = skeleton(visit)
-    assert visit.page.evaluate(TRUTH_SHOWN) == [True] * 3
+    assert visit.page.evaluate(GHOST) == "truth"
     _, x, y = knee(visit)
     visit.page.mouse.move(x, y)
     visit.page.mouse.down()
     visit.page.mouse.move(x + 30, y - 20, steps=4)
     visit.page.mouse.up()
     skeleton(visit, unlike=before)
-    assert visit.page.evaluate(TRUTH_SHOWN) == [False] * 3
+    assert visit.page.evaluate(GHOST) == "start"
     assert visit.page.inner_text(".pk-status").startswith("Left knee:")
 
 
@@ -180,15 +173,140 @@ def test_keys_move_a_joint_and_a_button_puts_it_back(visit):
     assert "m from the camera" in handle.get_attribute("aria-valuetext")
     visit.page.get_by_role("button", name="Put the joints back").click()
     again = skeleton(visit, unlike=moved)
-    assert [value for value in again if value is not None] == pytest.approx([value for value in before if value is not None])
+    assert again == pytest.approx(before)
 
 
 def test_the_menu_brings_another_pose_with_its_truth(visit):
     before = skeleton(visit)
     visit.page.get_by_role("combobox", name="Pose").select_option(index=3)
     skeleton(visit, unlike=before)
-    assert visit.page.evaluate(TRUTH_SHOWN) == [True] * 3
+    assert visit.page.evaluate(GHOST) == "truth"
     assert visit.page.locator(".pk-picture:not(.pk-editor) .pk-ghost line").count() == 28
+
+
+def test_the_pose_before_stays_as_a_ghost(visit):
+    before = skeleton(visit)
+    handle, _, _ = knee(visit)
+    handle.focus()
+    for _ in range(6):
+        visit.page.keyboard.press("ArrowUp")
+    skeleton(visit, unlike=before)
+    ghost = visit.page.evaluate("document.querySelector('.pk-lifted canvas').shown.ghost.flat()")
+    assert ghost == pytest.approx(before)
+    assert visit.page.locator(".pk-editor .pk-ghost line").count() == 14
+
+
+def test_the_view_begins_in_the_cameras_eye_and_swings_out(browser, address):
+    def drawn(visit):
+        return visit.page.evaluate("document.querySelector('.pk-lifted canvas').toDataURL()")
+
+    with opened(browser, address, reduced_motion="no-preference") as visit:
+        first = drawn(visit)
+        visit.page.wait_for_timeout(4500)
+        assert drawn(visit) != first
+        rest = drawn(visit)
+        visit.page.wait_for_timeout(300)
+        assert drawn(visit) == rest
+
+
+def test_a_link_stores_the_pose(browser, address, visit):
+    before = skeleton(visit)
+    handle, _, _ = knee(visit)
+    handle.focus()
+    for _ in range(6):
+        visit.page.keyboard.press("ArrowRight")
+    moved = skeleton(visit, unlike=before)
+    visit.page.get_by_role("button", name="Copy a link").click()
+    link = visit.page.evaluate("location.hash")
+    with Visit(browser, address, PAGE, reduced_motion="reduce") as other:
+        other.page.goto("about:blank")
+        other.page.goto(f"{address}/{PAGE}.html{link}")
+        other.page.wait_for_function("document.querySelector('.pk-tryit')?.dataset.ghost === 'start'")
+        assert skeleton(other) == pytest.approx(moved, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "#example=99&camera=40,1.2,4,0",
+        "#example=0&camera=40,1.2,400,0",
+        "#example=0&camera=40,1.2,4,0&joints=1,2;-",
+        "#example=0&camera=40,1.2,4,0&joints=" + ";".join(["NaN,0"] * 15),
+        "#example=<b>&camera=",
+    ],
+)
+def test_a_link_that_is_none_is_refused(browser, address, visit, link):
+    untouched = skeleton(visit)
+    visit.page.goto("about:blank")
+    visit.page.goto(f"{address}/{PAGE}.html{link}")
+    visit.page.get_by_text("could not be read").wait_for()
+    visit.page.wait_for_function("document.querySelector('.pk-status').textContent")
+    assert skeleton(visit) == pytest.approx(untouched)
+
+
+def test_what_to_look_for_are_buttons_that_do_it(visit):
+    buttons = visit.page.locator(".pk-look")
+    assert buttons.count() == 7
+    untouched = skeleton(visit)
+    for name, said in (
+        ("Leave the cameras", "4.00 m above the floor"),
+        ("Tell it a wrong", "1.40 m above the floor"),
+        ("Move both ankles", "before you moved"),
+        ("Take a wrist", "(guessed)"),
+        ("Move a wrist", "The bone from the left elbow"),
+    ):
+        visit.page.get_by_role("button", name=name).click()
+        visit.page.locator(".pk-tryit").get_by_text(said).first.wait_for()
+    visit.page.get_by_role("button", name="Walk round").click()
+    visit.page.wait_for_function("document.querySelector('#pk-camera-direction').value === '90'")
+    visit.page.get_by_role("button", name="Choose the arms").click()
+    visit.page.wait_for_function("document.querySelector('.pk-tryit select').value === '6'")
+    skeleton(visit, unlike=untouched)
+
+
+def test_joints_that_lie_on_each_other_are_reached_by_pressing_again(visit):
+    handles = visit.page.locator(".pk-joint")
+    hip, pelvis = (visit.page.get_by_role("slider", name=name, exact=True) for name in ("left hip", "pelvis"))
+    spots, names = picture(visit), handles.evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    away = spots[names.index("pelvis")] - spots[names.index("left hip")]
+    hip.focus()
+    for steps, keys in zip(away, (("ArrowLeft", "ArrowRight"), ("ArrowUp", "ArrowDown"))):
+        for _ in range(round(abs(steps))):
+            visit.page.keyboard.press(f"Shift+{keys[int(steps > 0)]}")
+    box = pelvis.bounding_box()
+    focused = set()
+    for _ in range(3):
+        visit.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        focused.add(visit.page.evaluate("document.activeElement.getAttribute('aria-label')"))
+        visit.page.wait_for_timeout(600)
+    assert {"pelvis", "left hip"} <= focused
+
+
+def test_no_joint_is_cut_off_at_the_edge(visit):
+    handle, _, _ = knee(visit)
+    handle.focus()
+    for _ in range(100):
+        visit.page.keyboard.press("ArrowLeft")
+    dot, frame = (visit.page.locator(which).bounding_box() for which in (".pk-joint:focus .pk-dot", ".pk-editor svg"))
+    assert dot["x"] > frame["x"]
+
+
+def test_both_panels_are_equal_and_the_status_is_announced(visit):
+    edit, room = (visit.page.locator(which).bounding_box() for which in (".pk-editor svg", ".pk-lifted .pk-room"))
+    assert edit["width"] == pytest.approx(room["width"], abs=2)
+    assert edit["height"] == pytest.approx(room["height"], abs=2)
+    assert edit["y"] == pytest.approx(room["y"], abs=2)
+    assert visit.page.get_by_role("status").inner_text()
+
+
+def test_on_a_phone_the_lifted_pose_stays_in_sight(browser, address):
+    with opened(browser, address, width=390, has_touch=True, is_mobile=True) as visit:
+        visit.page.set_viewport_size({"width": 390, "height": 844})
+        visit.page.get_by_role("slider", name="left ankle").scroll_into_view_if_needed()
+        for shown in (".pk-editor svg", ".pk-lifted canvas"):
+            box = visit.page.locator(shown).bounding_box()
+            assert 0 <= box["y"] <= 844 - box["height"], shown
+        assert visit.complaints == []
 
 
 def test_a_finger_drags_a_joint_and_not_the_page(browser, address):

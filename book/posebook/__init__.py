@@ -2,7 +2,7 @@
 
 It draws plotly figures with one copy of plotly.js that the site itself serves, adds MathJax and the licences of all
 that is bundled, and runs chapters again when posekit has changed, which the standard cache of executed chapters does
-not notice. It also trains and serves the lifter of the page "Try it".
+not notice. It also trains and serves the lifter of the front page and of "Try it".
 """
 
 import os
@@ -10,11 +10,11 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from posebook import accessible, figure, library, licences
+from posebook import accessible, figure, front_page, head, library, licences, records, references
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
-from posebook.tryit_page import TRYIT_CLASS, TryIt, copy_files, prepared
+from posebook.tryit_page import copy_files, prepared
 
 ASSETS = Path(__file__).parent / "assets"
 JUPYTER = Path(__file__).parent / "jupyter"  # its kernel is limited to the memory and time that readers have on Binder
@@ -29,13 +29,16 @@ def setup(app):
     """Sphinx's entry point."""
     accessible.setup(app)
     figure.setup(app)
+    front_page.setup(app)
+    head.setup(app)
     library.setup(app)
     licences.setup(app)
+    records.setup(app)
+    references.setup(app)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _prepare_try_it)
     app.connect("html-page-context", _page_scripts)
     app.connect("build-finished", _copy_vendor)
-    app.add_directive("try-it", TryIt)
     app.add_css_file("posebook.css")
     app.add_css_file(DARK_COLORS)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -67,19 +70,11 @@ def _prepare_try_it(app):
 
 
 def _page_scripts(app, pagename, templatename, context, doctree):
-    # sphinx-thebe adds the same inline script to a page twice, which causes an error in the browser's console.
-    seen, kept = set(), []
-    for script in context.get("script_files", []):
-        body = getattr(script, "attributes", {}).get("body")
-        if body is None or body not in seen:
-            kept.append(script)
-        seen.add(body)
-    context["script_files"][:] = kept
     if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
         for script, attributes in figure.scripts(PLOTLY).items():
             app.add_js_file(script, loading_method="defer", **attributes)
-    if f'class="{TRYIT_CLASS}"' in (context.get("body") or ""):
-        app.add_js_file("tryit.js", loading_method="defer")
+    if pagename == "search":
+        app.add_js_file("posebook-search.js", loading_method="defer")
 
 
 def _copy_vendor(app, error):

@@ -1,15 +1,27 @@
 """Fixes accessibility faults in the generated HTML, measured against WCAG 2.1; the tests check the result with axe-core."""
 
 import re
+from pathlib import Path
 
 from bs4 import BeautifulSoup
 
+NAMES = [  # the book's name twice, names that differ from what is to be read, and a menu outside all landmarks
+    (re.compile(r"<title>([^<]+?) &#8212; \1\s*</title>"), r"<title>\1</title>"),
+    (re.compile(r'(<button class="[^"]*search-button-field[^"]*"[^>]*?) aria-label="Search"'), r"\1"),
+    (re.compile(r'(<i class="theme-switch [^>]*?) title="[^"]*"'), r"\1"),
+    (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
+    (
+        re.compile(r'<div id="pst-primary-sidebar" class'),
+        '<div id="pst-primary-sidebar" role="region" aria-label="Contents of the book" class',
+    ),
+]
 PARAMETERS = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
 
 
 def setup(app):
     """Sphinx's entry point, called by posebook's."""
     app.connect("html-page-context", _mend, priority=900)  # after the theme has added its functions
+    app.connect("build-finished", _mend_templates)
 
 
 def _mend(app, pagename, templatename, context, doctree):
@@ -17,6 +29,22 @@ def _mend(app, pagename, templatename, context, doctree):
         context["body"] = list_parameters(list_citations(context["body"]))
     if make := context.get("generate_toctree_html"):
         context["generate_toctree_html"] = lambda *args, **options: name_summaries(str(make(*args, **options)))
+
+
+def _mend_templates(app, error):
+    """What the theme's templates write, which no event of Sphinx shows before it is in a file."""
+    if not error and app.builder.name == "html":
+        for path in Path(app.outdir).rglob("*.html"):
+            text = path.read_text()
+            if (mended := name_rightly(text)) != text:
+                path.write_text(mended)
+
+
+def name_rightly(page: str) -> str:
+    """A whole page whose buttons are called what is to be read on them, and whose menu is a region with a name."""
+    for found, put in NAMES:
+        page = found.sub(put, page)
+    return page
 
 
 def list_citations(page: str) -> str:

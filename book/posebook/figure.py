@@ -142,7 +142,7 @@ def packed(frames: list[dict]) -> dict:
         "traces": frames[0]["traces"],
         "sizes": [len(as_floats(trace["x"])) for trace in frames[0]["data"]],
         "axes": ["".join(along) for along in axes],
-        "count": len(frames),
+        "names": [frame["name"] for frame in frames],
         "columns": _base64(columns.astype("<u2")),
         "values": _base64(np.ascontiguousarray(values)),
     }

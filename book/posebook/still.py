@@ -43,10 +43,12 @@ def _lines(figure: dict, height: int) -> list[str]:
     parts = _chart_frame(figure, layout, height) if is_chart(figure) else []
     for trace in figure["data"]:
         points = _points(trace, layout, height)
-        color = (trace.get("line") or trace.get("textfont") or {}).get("color", "currentColor")
+        color = next((trace[part]["color"] for part in ("line", "textfont", "marker") if part in trace), "currentColor")
         if "lines" in trace.get("mode", "lines"):
             look = f'stroke="{color}" stroke-width="{_thickness(trace, layout, height):.2g}"{_dashes(trace)} fill="none"'
             parts += [f'<polyline points="{run}" {look} stroke-linecap="round"/>' for run in _runs(points)]
+        elif "markers" in trace.get("mode", "") and trace["type"] == "scatter":
+            parts += [_dot(x, y, color, trace) for x, y in points if np.isfinite(x + y)]
         parts += _head(trace, points, color, _thickness(trace, layout, height))
         parts += [_text(x, y, text, color) for text, (x, y) in zip(trace.get("text") or (), points)]
     for note in layout.get("annotations", ()):
@@ -174,7 +176,9 @@ def _chart_frame(figure: dict, layout: dict, height: int) -> list[str]:
         row, column = divmod(place, LEGEND_COLUMNS)
         x, y = left + column * width / LEGEND_COLUMNS, 16 + LEGEND_ROW * height * row
         line = f'stroke="{trace["line"]["color"]}" stroke-width="2"{_dashes(trace)}'
-        parts.append(f'<path d="M{x:.1f},{y:.1f}h36" {line}/>' + _text(x + 42, y + 4, trace["name"], anchor="start"))
+        is_line = "lines" in trace.get("mode", "lines")
+        sample = f'<path d="M{x:.1f},{y:.1f}h36" {line}/>' if is_line else _dot(x + 18, y, trace["line"]["color"], trace)
+        parts.append(sample + _text(x + 42, y + 4, trace["name"], anchor="start"))
     return parts
 
 
@@ -195,6 +199,11 @@ def _ticks(axis: dict) -> list[tuple[float, str]]:
 def _text(x: float, y: float, text: str, color: str = "currentColor", anchor: str = "middle", turn: int = 0) -> str:
     turned = f' transform="rotate({turn} {x:.0f} {y:.0f})"' if turn else ""
     return f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" text-anchor="{anchor}"{turned}>{html.escape(str(text))}</text>'
+
+
+def _dot(x: float, y: float, color: str, trace: dict) -> str:
+    filled = "none" if "open" in (trace.get("marker") or {}).get("symbol", "") else color
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{filled}" stroke="{color}" stroke-width="2"/>'
 
 
 def _dashes(trace: dict) -> str:

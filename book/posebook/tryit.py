@@ -1,11 +1,12 @@
-"""Trains the lifter of the page "Try it" and exports it for the browser.
+"""Trains the lifter of the front page and of "Try it", and exports it for the browser.
 
 The files, written to `_build/tryit/` and served as `_static/tryit/`:
 
 - `weights.bin`: half-precision numbers, little-endian; for each linear layer its matrix, row by row, then its bias.
 - `manifest.json`: the lifter's other constants, the skeleton, the measured errors, and example poses.
 - `fixtures.json`: 2D poses and PyTorch's answers to them, for the tests of the browser's code.
-- `figure.json`: the plotly figure that the page starts with.
+- `front.json`: what the front page shows; see `front`.
+- `start.json`: the first example of "Try it", for its still picture.
 """
 
 import inspect
@@ -19,10 +20,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from posebook.front import camera_numbers, front_page, stage_numbers, walk_frames
 from posekit.cameras import NEAR_M, Cameras
-from posekit.colors import COLORS, GHOST
 from posekit.datasets import load_dataset
-from posekit.drawing import EYE, Layer, Panel, show
 from posekit.evaluation import evaluate
 from posekit.files import write_atomically
 from posekit.losses import scene_loss
@@ -47,11 +47,6 @@ EXAMPLES = (  # in the test set: subject, action, seconds into the first such cl
     ("S2", "Box", 0.7),
     ("S3", "Box", 1.2),
 )
-CLOSER = 0.9  # distance of the eye, relative to the book's usual one: this panel is small
-ALT = (
-    "The lifted skeleton in 3D on a grid floor, blue on its left, orange on its right. "
-    "Until a joint is moved, the true skeleton is shown with it, thin and grey."
-)
 
 
 class Place(NamedTuple):
@@ -62,10 +57,15 @@ class Place(NamedTuple):
     distance: float
 
 
+WIDTH = 192  # of the network: the front page, its weights included, stays under 700 kB
 START = Place(math.radians(40), 1.2, 4.0)
 """The first camera; its azimuth counts from where the person faces."""
 PICTURE_PX, FILLS = 480, 0.9
 """Side of the square picture; and the share of it that 2 metres at the person's distance take, which sets the focal length."""
+FRONT = Place(math.radians(-65), 1.5, 3.7)
+"""The camera of the front page; its azimuth is one in the world, around the middle of the walk."""
+FRONT_WIDER = 0.55
+"""Its focal length, as a share of the usual one: the person walks about."""
 
 
 def export(folder: Path, digest: str) -> None:
@@ -84,7 +84,6 @@ def export(folder: Path, digest: str) -> None:
     manifest = {
         "digest": digest,
         **skeleton_numbers(test),
-        "colors": COLORS | {"truth": GHOST},
         "layers": layers,
         "mean": lifter.mean.tolist(),
         "std": lifter.std.tolist(),
@@ -101,7 +100,11 @@ def export(folder: Path, digest: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.bin").write_bytes(weights)
     write_json(folder / "fixtures.json", fixtures(lifter, chosen))
-    write_json(folder / "figure.json", json.loads(start_figure(lifter, test, chosen[0]).to_json()))
+    write_json(
+        folder / "front.json",
+        front_page(lifter, front_camera(test), FRONT.distance, train, test) | stage_numbers(test.skeleton),
+    )
+    write_json(folder / "start.json", start(lifter, chosen[0]) | stage_numbers(test.skeleton))
     write_json(folder / "manifest.json", manifest)
 
 
@@ -112,7 +115,7 @@ def trained(train: MultiViewDataset) -> RayLifter:
     which in turn beat one told nothing.
     """
     rng = generator(0)
-    lifter = RayLifter(train.skeleton.name, "level", width=256, blocks=2, generator=rng)
+    lifter = RayLifter(train.skeleton.name, "level", width=WIDTH, blocks=2, generator=rng)
     scenes = Scenes(triangulated(train), MIX)
     lifter.standardise(scenes.draw(20_000, rng))
     recipe = dict(learning_rate=2e-3, schedule="one_cycle", optimizer="adamw", average=0.99)
@@ -143,14 +146,9 @@ def packed(layers: list[nn.Linear]) -> tuple[list[list[int]], bytes]:
 
 
 def skeleton_numbers(test: MultiViewDataset) -> dict:
-    """Names, parents and mirror images of the joints, and (parent, child) of the bones on each side."""
+    """What is drawn of a skeleton, and parents and mirror images of the joints."""
     skeleton = test.skeleton
-    return {
-        "joints": [joint.replace("_", " ") for joint in skeleton.joints],
-        "parents": skeleton.parents,
-        "partners": skeleton.partners,
-        "bones": {side: [bone for bone in skeleton.bones if skeleton.sides[bone[1]] == side] for side in COLORS},
-    }
+    return stage_numbers(skeleton) | {"parents": skeleton.parents, "partners": skeleton.partners}
 
 
 def trained_on() -> dict[str, tuple[float, float]]:
@@ -283,24 +281,21 @@ def answers(
     }
 
 
-def start_figure(lifter: RayLifter, test: MultiViewDataset, chosen: dict):
-    """The page's 3D figure with the first example; `layout.meta` has the indices of the traces that move."""
-    truth, place = torch.tensor(chosen["pose"]), START._replace(azimuth=chosen["facing"] + START.azimuth)
-    lifted = torch.tensor(answers(lifter, chosen, [place])["world"])
-    layers = [
-        Layer(over_the_middle(truth), test.skeleton, ghost=True, name="truth"),
-        Layer(over_the_middle(lifted), test.skeleton),
-    ]
-    figure = show([Panel("the lifted pose", layers)], ALT, height=340)
-    figure.layout.scene.camera.eye = {axis: CLOSER * value for axis, value in EYE.items()}
-    numbers = {name: [i for i, trace in enumerate(figure.data) if trace.name == name] for name in ("truth", *COLORS)}
-    figure.layout.meta |= {"truth": numbers["truth"], "lifted": [numbers[side][0] for side in COLORS]}
-    return figure
+def front_camera(test: MultiViewDataset) -> Cameras:
+    """The camera of the front page: it looks at the middle of the walk and has all of it in its picture."""
+    roots = test.poses_world[walk_frames(test), 0]
+    camera = camera_at((roots.amin(0) + roots.amax(0)) / 2, FRONT)
+    return replace(camera, focal_px=FRONT_WIDER * camera.focal_px)
 
 
-def over_the_middle(pose_world: Tensor) -> Tensor:
-    """One pose as a clip of one frame, moved so that its root is over the middle of the floor; heights stay."""
-    return (pose_world - pose_world[:1] * pose_world.new_tensor([1.0, 1.0, 0.0])).unsqueeze(0)
+def start(lifter: RayLifter, chosen: dict) -> dict:
+    """The first example as the page "Try it" begins with it: one true pose, one lifted, and the camera."""
+    place = START._replace(azimuth=chosen["facing"] + START.azimuth)
+    return {
+        "camera": camera_numbers(camera_at(torch.tensor(chosen["pose"][0]), place), place.distance),
+        "truth": [chosen["pose"]],
+        "lifted": [answers(lifter, chosen, [place])["world"]],
+    }
 
 
 def rounded(values: Tensor, decimals: int) -> list:

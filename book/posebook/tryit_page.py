@@ -1,6 +1,7 @@
 """The directive of the page "Try it", and its files, kept under `_build` until something they depend on changes."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,13 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from posebook.digest import digest_of, library_files
-from posebook.figure import figure_html
+from posebook.stage_still import Eye, still_scene
 
 TRYIT_CLASS = "pk-tryit"
+ALT = (
+    "The lifted body in 3D, blue on its left, orange on its right, over the true one in grey; "
+    "the camera and its picture stand before it, with rays from the picture's joints to the body's."
+)
 logger = logging.getLogger(__name__)
 
 
@@ -21,14 +26,21 @@ class TryIt(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """The element that `tryit.js` fills, with the figure of the first example in it."""
+        """The element that `tryit.js` fills, with a still picture of the first example in it."""
         folder = prepared(Path(self.env.srcdir))
         for file in (folder / "manifest.json", __file__):
             self.env.note_dependency(str(file))
-        figure = json.loads((folder / "figure.json").read_text())
-        opening, closing = f'<div class="{TRYIT_CLASS}">', "</div>"
+        begun = json.loads((folder / "start.json").read_text())
+        still = still_scene(begun, begun["lifted"][0], begun["truth"][0], still_eye(begun["camera"]), begun["camera"])
         for_few = nodes.container("", *self.parse_content_to_nodes(), classes=["pk-without-script"])
-        return [_html(opening), for_few, _html(figure_html(figure)), _html(closing)]
+        picture = f'<figure class="pk-lifted"><div class="pk-still" role="img" aria-label="{ALT}">{still}</div></figure>'
+        return [_html(f'<div class="{TRYIT_CLASS}">'), for_few, _html(picture), _html("</div>")]
+
+
+def still_eye(camera: dict) -> Eye:
+    """A place from which camera, picture and person are seen apart."""
+    x, y, _ = camera["R"][2]
+    return Eye(math.atan2(-y, -x) + 0.75, 0.25)
 
 
 def _html(text: str) -> nodes.raw:
@@ -38,12 +50,13 @@ def _html(text: str) -> nodes.raw:
 def prepared(root: Path) -> Path:
     """The folder with the trained lifter's files; trains and writes them if they are missing or out of date."""
     folder = root / "_build" / "tryit"
-    digest = digest_of([*library_files(root), Path(__file__).with_name("tryit.py")], root)
+    own = [Path(__file__).with_name(name) for name in ("tryit.py", "front.py")]
+    digest = digest_of([*library_files(root), *own], root)
     manifest = folder / "manifest.json"
     if not manifest.exists() or json.loads(manifest.read_text())["digest"] != digest:
         from posebook.tryit import export  # imports torch, and only if it is needed
 
-        logger.info("training the lifter of the page 'Try it', about half a minute")
+        logger.info("training the lifters of the front page and of 'Try it', about a minute")
         export(folder, digest)
     return folder
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -72,6 +73,8 @@ def bundle_adjust(
     points, weights = as_points(pixels, confidence, cameras)
     masks = free_masks(free_focal, free_k1, cameras)
     given, cameras = cameras.focal_px.dtype, cameras.to(torch.float64)
+    # Rounded rotations are made exact: their transposes stand for inverses, and an error would grow from call to call.
+    cameras = replace(cameras, R_world_to_camera=roma.special_procrustes(cameras.R_world_to_camera))
     problem = Problem(points, weights, robust_px or 1.0, *masks, cameras.focal_px, focal_prior)
     local, world = in_first_camera(cameras)
     placed = initial_points(problem, local)

@@ -160,7 +160,7 @@ def report_on(
         common=(weights > 0).sum(-1),
         inliers=((distance <= max(1.0, 4.5 * typical)) * weights).sum(-1) / total,  # 4.5 medians: 3 deviations
         in_front=share_in_front(R, t, rays[a], rays[b], weights),
-        angle_deg=_angles(adjusted.points.flatten(0, 1), cameras.centers_world, a, b, weights),
+        angle_deg=ray_angles_deg(adjusted.points.flatten(0, 1), cameras.centers_world, a, b, weights),
         residual_px=residual.nanmedian(0).values,
         view_residual_px=residual.transpose(0, 1).flatten(1).nanmedian(-1).values,
         joint_residual_px=residual.flatten(0, 1).nanmedian(0).values,
@@ -176,8 +176,14 @@ def report_on(
     return replace(report, unobservable=_unobservable(problem, cameras), warnings=warnings, notes=_notes(report, pairs))
 
 
-def _angles(points, centres, a, b, weights):
-    """Median angle, degrees, at which the two rays of every pair meet."""
+def ray_angles_deg(
+    points: Float[Tensor, "N 3"],
+    centres: Float[Tensor, "V 3"],
+    a: Int[Tensor, " pairs"],
+    b: Int[Tensor, " pairs"],
+    weights: Float[Tensor, "pairs N"],
+) -> Float[Tensor, " pairs"]:
+    """Median angle, degrees, at which the two rays of every pair (a, b) of views meet; where the weight is 0, no matter."""
     directions = torch.nn.functional.normalize(points - centres.unsqueeze(1), dim=-1)
     cosine = (directions[a] * directions[b]).sum(-1).clamp(-1, 1)
     return cosine.arccos().rad2deg().where(weights > 0, torch.nan).nanmedian(-1).values

@@ -1,8 +1,10 @@
-"""Datasets of synchronised multi-view poses. `synthetic` is generated when asked for; the others are licensed files."""
+"""Datasets of synchronised multi-view poses. `synthetic` is generated when asked for, `balancing` comes with
+posekit, and the others are licensed files."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+from posekit.datasets.balancing import load_balancing
 from posekit.datasets.files import choose
 from posekit.datasets.human36m import load_human36m
 from posekit.datasets.humaneva import load_humaneva
@@ -16,12 +18,19 @@ def _load_synthetic(split: str, data_root: str | Path | None, **options) -> Mult
     return make_synthetic(split, **options)  # it needs no files
 
 
+def _load_balancing(split: str, data_root: str | Path | None, **options) -> MultiViewDataset:
+    return load_balancing(split, **options)  # its file lies beside its module
+
+
 DATASETS: dict[str, Callable[..., MultiViewDataset]] = {
     "synthetic": _load_synthetic,
     "humaneva": load_humaneva,
     "human36m": load_human36m,
 }
-"""All datasets by name; each is a function of a split, a folder of files, and options of its own."""
+"""Datasets with 3D labels, by name; each is a function of a split, a folder of files, and options of its own."""
+
+RECORDINGS: dict[str, Callable[..., MultiViewDataset]] = {"balancing": _load_balancing}
+"""Likewise those without labels, against which an experiment cannot be measured."""
 
 
 @renamed(root="data_root")
@@ -42,8 +51,8 @@ def load_dataset(
     """Load one split of a dataset by name.
 
     Args:
-        name: one of `DATASETS`.
-        split: "train" or "test".
+        name: one of `DATASETS` or `RECORDINGS`.
+        split: "train" or "test"; of `balancing` also "all".
         data_root: folder of the licensed files; default `$POSEKIT_DATA`, then `data/`.
         stride: take every stride-th frame of every clip; the frame rate falls accordingly.
         noise_px, missing, noise_correlation, missing_run, swapped: the faults of an imperfect detector; see
@@ -60,8 +69,9 @@ def load_dataset(
     >>> load_dataset("synthetic", "test", actions=("Walking",), stride=2)
     MultiViewDataset("synthetic": 360 frames, 3 clips, 3 views, 15 joints, 30 fps)
     """
-    choose("dataset", [name], tuple(DATASETS))
-    dataset = DATASETS[name](split, data_root, **options).every(stride)
+    known = DATASETS | RECORDINGS
+    choose("dataset", [name], tuple(known))
+    dataset = known[name](split, data_root, **options).every(stride)
     if not (noise_px or missing or swapped):
         return dataset
     faults = dict(noise_correlation=noise_correlation, missing_run=missing_run, swapped=swapped)

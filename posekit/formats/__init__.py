@@ -28,6 +28,7 @@ from posekit.formats.movement import poses_to_xarray as poses_to_xarray
 from posekit.formats.movement import to_xarray as to_xarray
 from posekit.formats.opencv import read_opencv
 from posekit.formats.openpose import read_openpose
+from posekit.formats.openpose import write_openpose as write_openpose
 from posekit.formats.qualisys import read_qualisys
 from posekit.formats.toml import read_toml
 from posekit.formats.toml import write_toml as write_toml

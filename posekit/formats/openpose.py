@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from posekit.files import write_atomically
 from posekit.formats.contents import Calibration, DataFileError, Detections, check_frame_counts, natural, text_of
 from posekit.formats.people import most_confident, same_person
 from posekit.skeleton import Skeleton
@@ -54,6 +55,24 @@ def read_openpose(
     else:
         pixels, confidence = same_person(pixels, confidence, calibration.for_views(tuple(files)).cameras)
     return Detections(tuple(files), skeleton, pixels, confidence, folder)
+
+
+def write_openpose(folder: str | Path, detections: Detections) -> None:
+    """Write one person's joints as OpenPose would: a folder per view, a file per frame. `read_openpose` reads them back.
+
+    Args:
+        folder: is made if need be; its folders are `<view>_json`.
+        detections: of a skeleton in `skeletons.KEYPOINTS`; derived joints are left out.
+    """
+    keypoints = [detections.skeleton.index(joint) for joint in keypoints_of(detections.skeleton)]
+    numbers = torch.cat([detections.pixels, detections.confidence.unsqueeze(-1)], dim=-1)[:, :, keypoints]
+    numbers = numbers.nan_to_num().flatten(2).tolist()
+    for view, name in enumerate(detections.view_names):
+        place = Path(folder) / f"{name}_json"
+        place.mkdir(parents=True, exist_ok=True)
+        for frame, row in enumerate(numbers):
+            content = json.dumps({"people": [{"pose_keypoints_2d": row[view]}]})
+            write_atomically(place / f"{name}_{frame:06d}_keypoints.json", content)
 
 
 def _people(path: Path, skeleton: Skeleton, candidates: int) -> Tensor:

@@ -12,9 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from make_balancing import arrays
 from scipy.signal import butter, filtfilt
 
 from posekit import triangulate
+from posekit.datasets import load_dataset
+from posekit.datasets.balancing import CAMERA_NUMBERS, FILE
+from posekit.datasets.npz import read_npz
 from posekit.formats import read_calibration, read_detections, read_trc, to_dataset, write_poses
 from posekit.skeletons import BODY_25B, plain_name
 
@@ -77,3 +81,13 @@ def test_after_its_own_steps_its_result_comes_out(demo, people):
         column[:] = np.interp(frames, frames[known], column[known])
     smooth = torch.from_numpy(filtfilt(*butter(2, 6 / (rate / 2)), filled, axis=0).copy()).view_as(points)
     assert 1000 * (smooth - theirs).norm(dim=-1).nanmedian() < 0.3
+
+
+def test_the_embedded_recording_is_what_its_script_makes_of_the_wheel(people):
+    embedded = load_dataset("balancing", "all")
+    torch.testing.assert_close(embedded.pixels, people.pixels, equal_nan=True, rtol=0, atol=0)
+    torch.testing.assert_close(embedded.confidence, people.confidence, rtol=0, atol=0)
+    for name in CAMERA_NUMBERS:
+        assert torch.equal(getattr(embedded.cameras, name), getattr(people.cameras, name))
+    made, stored = arrays(WHEEL), read_npz(FILE, ("pixels", "confidence", *CAMERA_NUMBERS))
+    assert all(np.array_equal(made[name], stored[name], equal_nan=True) for name in stored)

@@ -108,7 +108,7 @@
   function resting(spec) {
     const moving = spec.data.flatMap((trace, number) => (trace.meta?.person === undefined || !trace.z ? [] : [number]));
     const at = (number) => Object.fromEntries(["x", "y", "z"].map((axis) => [axis, numbers(spec.data[number][axis])]));
-    return { traces: moving, count: 1, frame: () => moving.map(at) };
+    return { traces: moving, names: [""], frame: () => moving.map(at) };
   }
 
   // The traces of each person in a 3D panel: bones by side, tinted joints, and where the root is, as [trace, point].
@@ -148,12 +148,13 @@
       );
       for (const trace of traces) trace.visible = "legendonly"; // they keep the joints
       const follow = (moved) => {
+        if (!person.lines.every((number) => moved.has(number))) return; // what moves is something else
         const latest = lines((number) => moved.get(number));
         moved.set(place, columns(body(latest).vertices));
         moved.set(place + 1, columns(shadow(latest).vertices));
       };
       const join = (moved) => {
-        if (!truth) return;
+        if ([person, truth].some((one) => !one?.root || !moved.has(one.root[0]))) return;
         const [own, aim] = [person, truth].map(({ root: [number, point] }) => [moved.get(number), point]);
         const shift = ["x", "y", "z"].map((axis) => aim[0][axis][aim[1]] - own[0][axis][own[1]]);
         for (const number of person.all) {

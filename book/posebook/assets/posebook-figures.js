@@ -208,10 +208,10 @@
   const decoded = (text, type) => new type(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
 
   // What moves, as posebook.figure.packed has it: `frame(k)` gives each trace's coordinates by axis.
-  function motion({ traces, sizes, axes, count, columns, values }) {
+  function motion({ traces, sizes, axes, names, columns, values }) {
     const table = decoded(values, Int16Array);
     const column = decoded(columns, Uint16Array);
-    const width = table.length / count;
+    const width = table.length / names.length;
     const frame = (k) => {
       let next = 0;
       return traces.map((_, trace) => {
@@ -224,23 +224,23 @@
         return Object.fromEntries([...axes[trace]].map((axis) => [axis, line()]));
       });
     };
-    return { traces, count, frame };
+    return { traces, names, frame };
   }
 
   // Plays `meta.loop`, [first, last], there and back unless it says that the last frame joins the first.
   function controls(Plotly, canvas, moving, people, meta) {
-    const { traces, count, frame } = moving;
-    const name = (k) => `${((k * meta.frame_ms) / 1000).toFixed(2)} s`;
-    const time = element("output", { textContent: name(0) });
+    const { traces, names, frame } = moving;
+    const count = names.length;
+    const time = element("output", { textContent: names[0] });
     const slider = element("input", { type: "range", min: 0, max: count - 1, value: 0 });
-    slider.setAttribute("aria-label", "time");
+    slider.setAttribute("aria-label", meta.steps ?? "time");
     const button = element("button", { type: "button", textContent: "Play", className: "pk-play" });
     const together = element("input", { type: "checkbox" });
     let drawing = false;
     const go = async (k) => {
       slider.value = k;
-      time.textContent = name(k);
-      slider.setAttribute("aria-valuetext", name(k));
+      time.textContent = names[k];
+      slider.setAttribute("aria-valuetext", names[k]);
       if (drawing) return; // a slow machine skips frames instead of queueing them
       drawing = true;
       const moved = new Map(frame(k).map((coordinates, i) => [traces[i], coordinates]));

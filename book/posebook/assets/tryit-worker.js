@@ -1,4 +1,4 @@
-// The lifter of the page "Try it": takes a 2D pose and the place of its camera, and returns the 3D pose and how other
+// The lifter of the front page and of "Try it": takes a 2D pose and the place of its camera, and returns the 3D pose and how other
 // cameras would see it. Mirrors posekit's RayLifter (needs "level"), inputs.see and Cameras; the scale and shift of layer
 // norms are folded into the weights. Reads the files that tryit.py writes.
 "use strict";
@@ -151,15 +151,21 @@ function answer(model, { example, places, pixels, height_error }) {
   const pose = lift(model, cameras[0], pixels ?? truths[0], height_error);
   const world = pose.map((point) => toWorld(cameras[0], point));
   const views = cameras.slice(1).map((camera) => world.map((point) => toPixels(model, camera, point)));
-  return { camera: pose, world, views, truths, focal: cameras[0].focal };
+  return { camera: pose, world, views, truths, focal: cameras[0].focal, eye: cameras[0] };
 }
 
-// A question is {example, places, pixels, height_error, ...}: the camera's place and those of onlookers; the 2D pose, null
+// A true pose as a camera sees it, lifted again: what the front page asks, frame by frame.
+function relifted(model, { pose, camera }) {
+  const pixels = pose.map((point) => toPixels(model, camera, point));
+  return { pixels, world: lift(model, camera, pixels, 0).map((point) => toWorld(camera, point)) };
+}
+
+// A question with {pose, camera} gets {pixels, world}. Any other is {example, places, pixels, height_error, ...}: the camera's place and those of onlookers; the 2D pose, null
 // for what the camera sees of the true one; and by how much more than its height the lifter is told, metres.
-// The reply is the message itself plus {camera, world, views, truths, focal}, or plus {error}.
+// The reply is the message itself plus {camera, world, views, truths, focal, eye}, or plus {error}.
 self.onmessage = async ({ data }) => {
   try {
-    self.postMessage({ ...data, ...answer(await model, data) });
+    self.postMessage({ ...data, ...(data.camera ? relifted : answer)(await model, data) });
   } catch (error) {
     self.postMessage({ ...data, error: error.message });
   }

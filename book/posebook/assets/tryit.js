@@ -1,179 +1,16 @@
 // The page "Try it": a camera that the reader moves, its 2D pose, whose joints can be moved too, the 3D pose lifted from it,
 // and how that pose looks from elsewhere.
-// tryit-worker.js does the computation; the 3D panel is a figure of the book, drawn by posebook-figures.js.
+// tryit-worker.js does the computation, tryit-picture.js draws the 2D poses, stage.js the lifted one.
 "use strict";
 (() => {
   const here = document.currentScript.src;
-  const STEP = 5; // pixels per key press; 1 with Shift
-  const GRIP = 0.04; // radius within which a joint can be grabbed, as a share of the picture's side
-
+  const { stage, freeView, swingOut, asker, errors, around, still, picture, editor } = window.posebook;
+  const PLANE = 0.42; // where the picture stands: a share of the way to the person
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
     made.append(...children);
     return made;
   };
-  const svg = (tag, attributes = {}, ...children) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-  };
-
-  // Asks the worker, which the first question starts. While it is busy, only the latest question is kept.
-  function asker(onAnswer) {
-    let worker = null;
-    let busy = false;
-    let waiting = null;
-    const post = (question) => {
-      [busy, waiting] = [true, null];
-      worker.postMessage(question);
-    };
-    const start = () => {
-      worker = new Worker(new URL("tryit-worker.js", here));
-      worker.onmessage = ({ data }) => {
-        busy = false;
-        if (waiting) post(waiting);
-        onAnswer(data);
-      };
-    };
-    return (question) => {
-      if (!worker) start();
-      if (busy) waiting = question;
-      else post(question);
-    };
-  }
-
-  // ---- 2D ----
-  // A square image with a pose in it and optionally a second pose behind it, thin and grey. A missing joint is null.
-  function picture(manifest) {
-    const { side } = manifest.picture;
-    const border = svg("rect", { class: "pk-image", width: side, height: side });
-    const [ghost, bones] = [svg("g", { class: "pk-ghost" }), svg("g", { class: "pk-bones" })];
-    const root = svg("svg", { viewBox: `0 0 ${side} ${side}` }, border, ghost, bones);
-    const lines = (pose, color) =>
-      Object.entries(manifest.bones).flatMap(([name, pairs]) =>
-        pairs
-          .filter(([parent, child]) => pose[parent] && pose[child])
-          .map(([parent, child]) => {
-            const [[x1, y1], [x2, y2]] = [pose[parent], pose[child]];
-            return svg("line", { x1, y1, x2, y2, stroke: color ?? manifest.colors[name] });
-          }),
-      );
-    return {
-      root,
-      draw(pose, truth) {
-        bones.replaceChildren(...lines(pose));
-        ghost.replaceChildren(...(truth ? lines(truth, manifest.colors.truth) : []));
-      },
-    };
-  }
-
-  // A picture whose joints can be dragged, or focused and moved with the arrow keys, and taken away by a double click or
-  // the delete key. Calls onMove(joint, [x, y]) and, for a joint taken away or put back, onToggle(joint, null or [x, y]).
-  function editor(manifest, onMove, onToggle) {
-    const drawn = picture(manifest);
-    const { side } = manifest.picture;
-    const sideOf = (joint) => Object.keys(manifest.bones).find((s) => manifest.bones[s].some(([, child]) => child === joint));
-    const handles = manifest.joints.map((name, joint) => {
-      const dot = svg("circle", { class: "pk-dot", r: 0.014 * side, fill: manifest.colors[sideOf(joint) ?? "centre"] });
-      const roles = { role: "slider", "aria-roledescription": "joint", "aria-label": name, "aria-orientation": "horizontal" };
-      const range = { "aria-valuemin": 0, "aria-valuemax": side };
-      return svg("g", { class: "pk-joint", tabindex: 0, ...roles, ...range }, svg("circle", { class: "pk-touch", r: GRIP * side }), dot);
-    });
-    drawn.root.append(...handles);
-    let spots = null; // where the handles are; that of a missing joint stays where it was
-    let missing = null;
-    let grabbed = null; // {joint, from, offset, moves} while dragging
-
-    const inside = (value) => Math.min(Math.max(value, 0), side);
-    const move = (joint, point) => onMove(joint, point.map(inside));
-    const under = (event) => {
-      const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawn.root.getScreenCTM().inverse());
-      return [x, y];
-    };
-    const away = (point, [x, y]) => Math.hypot(point[0] - x, point[1] - y);
-    const nearest = (at) => spots.reduce((best, point, k) => (away(point, at) < away(spots[best], at) ? k : best), 0);
-
-    drawn.root.addEventListener("pointerdown", (event) => {
-      if (!event.target.closest(".pk-joint")) return;
-      const at = under(event);
-      const joint = nearest(at);
-      grabbed = { joint, from: at, offset: [spots[joint][0] - at[0], spots[joint][1] - at[1]] };
-      drawn.root.setPointerCapture(event.pointerId);
-      handles[joint].focus({ preventScroll: true });
-      event.preventDefault();
-    });
-    drawn.root.addEventListener("pointermove", (event) => {
-      if (!grabbed) return;
-      const at = under(event);
-      grabbed.moves ||= away(grabbed.from, at) > 2; // a click is no drag
-      if (grabbed.moves) move(grabbed.joint, [at[0] + grabbed.offset[0], at[1] + grabbed.offset[1]]);
-    });
-    for (const ending of ["pointerup", "pointercancel"]) drawn.root.addEventListener(ending, () => (grabbed = null));
-    const toggle = (joint) => onToggle(joint, missing[joint] ? spots[joint] : null);
-    drawn.root.addEventListener("dblclick", (event) => {
-      const joint = nearest(under(event));
-      if (away(spots[joint], under(event)) < GRIP * side) toggle(joint);
-    });
-    drawn.root.addEventListener("keydown", (event) => {
-      const joint = handles.indexOf(event.target);
-      const step = event.shiftKey ? 1 : STEP;
-      const ways = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-      const way = ways[event.key];
-      if (joint < 0 || !(way || event.key === "Delete" || event.key === "Backspace")) return;
-      event.preventDefault();
-      if (way) move(joint, [spots[joint][0] + way[0], spots[joint][1] + way[1]]);
-      else toggle(joint);
-    });
-
-    return {
-      root: drawn.root,
-      draw(pose) {
-        spots = pose.map((point, joint) => point ?? spots[joint]);
-        missing = pose.map((point) => point === null);
-        drawn.draw(pose);
-        spots.forEach(([x, y], joint) => {
-          handles[joint].classList.toggle("pk-missing", missing[joint]);
-          handles[joint].setAttribute("transform", `translate(${x} ${y})`);
-          handles[joint].setAttribute("aria-valuenow", Math.round(x));
-        });
-      },
-      describe(joint, text) {
-        const [x, y] = spots[joint].map(Math.round);
-        handles[joint].setAttribute("aria-valuetext", `${missing[joint] ? "not found" : `x ${x}, y ${y} pixels`}; ${text}`);
-      },
-    };
-  }
-
-  // ---- 3D ----
-  // Moves the traces of the book's figure; once the figure is drawn and idle, it shows the latest pose only.
-  function poseFigure(figure, manifest) {
-    let drawing = false;
-    let next = null;
-    const centred = (pose) => pose.map(([x, y, z]) => [x - pose[0][0], y - pose[0][1], z]);
-    const strokes = (pose, pairs) => pairs.flatMap(([parent, child]) => [pose[parent], pose[child], [null, null, null]]);
-    const coordinates = (poses) => {
-      const traces = poses.flatMap((pose) => Object.values(manifest.bones).map((pairs) => strokes(centred(pose), pairs)));
-      const along = (axis) => traces.map((points) => points.map((point) => point[axis]));
-      return { x: along(0), y: along(1), z: along(2) };
-    };
-    const redraw = async () => {
-      if (drawing || !next || !figure.dataset.ready) return;
-      const { pose, truth } = next;
-      [drawing, next] = [true, null];
-      const canvas = figure.querySelector(".pk-canvas");
-      const { lifted, truth: grey } = canvas.layout.meta;
-      const visible = [...lifted.map(() => true), ...grey.map(() => Boolean(truth))];
-      await window.Plotly.restyle(canvas, { ...coordinates([pose, truth ?? pose]), visible }, [...lifted, ...grey]);
-      drawing = false;
-      redraw();
-    };
-    figure.addEventListener("pk-drawn", redraw);
-    return (pose, truth) => {
-      next = { pose, truth };
-      redraw();
-    };
-  }
 
   // ---- the page ----
   const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -206,7 +43,7 @@
       set(input.value);
       onInput(Number(input.value));
     });
-    return element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input);
+    return Object.assign(element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input), { set });
   }
 
   function depthInWords(camera, joint) {
@@ -215,11 +52,8 @@
     return `${metres(camera[joint][2])} from the camera${compared}`;
   }
 
-  // The mean distance of joints from the true ones relative to the pelvis, and that of the pelvis itself.
   function errorInWords(world, truth) {
-    const relative = (pose) => pose.slice(1).map((joint) => joint.map((value, axis) => value - pose[0][axis]));
-    const [ours, theirs] = [relative(world), relative(truth)];
-    const mean = ours.reduce((sum, joint, k) => sum + distance(joint, theirs[k]), 0) / world.length;
+    const mean = errors(world, truth).mean;
     return `Off by ${millimetres(mean)} per joint relative to the pelvis, and by ${millimetres(distance(world[0], truth[0]))} in where the pelvis is.`;
   }
 
@@ -239,23 +73,71 @@
     return `Told to the lifter: the camera is ${metres(height + error)} above the floor, ${way}, focal length ${Math.round(focal)} pixels.${warning}`;
   }
 
+  // ---- a link to a pose: #example=0&camera=40,1.2,4,0&joints=x,y;-;... ----
+  function toLink({ example, camera, pixels, moved }) {
+    const point = (at) => (at ? at.map((value) => value.toFixed(1)).join(",") : "-");
+    const parts = { example, camera: SLIDERS.map(({ name }) => camera[name]).join(",") };
+    if (pixels) Object.assign(parts, { joints: pixels.map(point).join(";"), moved: Number(moved) });
+    return `#${Object.entries(parts).map((part) => part.join("=")).join("&")}`;
+  }
+
+  // What a link says, or null if it says nothing that this page could have written.
+  function fromLink(hash, manifest) {
+    const parts = Object.fromEntries(hash.slice(1).split("&").map((part) => part.split("=")));
+    const number = (text, low, high) => (/^-?\d+(\.\d+)?$/.test(text) && low <= Number(text) && Number(text) <= high ? Number(text) : NaN);
+    const example = number(parts.example, 0, manifest.examples.length - 1);
+    const values = (parts.camera ?? "").split(",");
+    const camera = SLIDERS.map(({ min, max }, k) => number(values[k], min, max));
+    let pixels = null;
+    if (parts.joints !== undefined) {
+      const point = (text) => (text === "-" ? null : text.split(",").map((value) => number(value, 0, manifest.picture.side)));
+      pixels = parts.joints.split(";").map(point);
+      const whole = pixels.every((at) => !at || (at.length === 2 && !at.some(Number.isNaN)));
+      if (pixels.length !== manifest.joints.length || !whole || !pixels.some(Boolean)) return null;
+    }
+    if (!Number.isInteger(example) || values.length !== SLIDERS.length || camera.some(Number.isNaN)) return null;
+    return { example, camera: Object.fromEntries(SLIDERS.map(({ name }, k) => [name, camera[k]])), pixels, moved: parts.moved === "1" };
+  }
+
+  // ---- the lifted pose, in the room with its camera ----
+  function room(figure, manifest) {
+    const view = freeView(0, 0.24, 0);
+    const canvas = element("canvas", { className: "pk-stage" });
+    const { draw, corners } = stage(canvas, { ...manifest, view, label: figure.querySelector(".pk-still").getAttribute("aria-label") });
+    figure.append(element("div", { className: "pk-room" }, canvas), element("figcaption", {}, "The lifted pose: drag to turn it"));
+    figure.classList.add("pk-drawn");
+    let swung = false;
+    return ({ camera: eye, flat, person, ghost }) => {
+      const [x, y, z] = person[0];
+      const back = eye.R[2].map((value) => -value);
+      const away = distance(eye.center, person[0]);
+      const camera = { ...eye, plane: PLANE * away };
+      if (!swung) view.azimuth = Math.atan2(back[1], back[0]) + 0.75;
+      canvas.shown = { person, ghost }; // for the tests
+      const fit = [...around([x - 0.5, y - 0.5], [x + 0.5, y + 0.5], Math.max(1.75, z + 0.85)), ...corners(camera)];
+      draw({ camera, flat, person, truth: ghost, ahead: away, middle: person[0], fit, margins: { side: 10, top: 14, bottom: 10 } });
+      if (!swung) setTimeout(() => swingOut(view), still() ? 0 : 600);
+      swung = true;
+    };
+  }
+
   function build(place, manifest) {
+    const fresh = () => ({ example: 0, camera: { ...manifest.start, error: 0 }, pixels: null, moved: false });
     const state = {
-      example: 0,
-      camera: { ...manifest.start, error: 0 },
-      pixels: null, // null until a joint is touched
+      ...fresh(), // pixels: null until a joint is touched; moved: whether one was moved, so that there is no true pose any more
       seen: null, // the 2D pose shown
       joint: null, // the last one touched
-      moved: false, // whether a joint was moved, so that there is no true pose any more
+      begun: null, // the answer to the untouched 2D pose
     };
-    const ask = asker((answer) => (answer.error ? fail(place, new Error(answer.error)) : show(answer)));
-    const change = (joint, point, moved) => {
-      const pixels = state.seen.with(joint, point);
+    const ask = asker(here, show, (error) => fail(place, error));
+    const change = (joint, point, moved) => changeAll({ [joint]: point }, joint, moved);
+    function changeAll(points, joint, moved) {
+      const pixels = state.seen.map((point, k) => (k in points ? points[k] : point));
       if (!pixels.some(Boolean)) return; // from nothing nothing is lifted
       Object.assign(state, { joint, pixels, seen: pixels, moved });
-      edit.draw(pixels);
+      edit.draw(pixels, moved ? state.begun?.truths[0] : null);
       question();
-    };
+    }
     const edit = editor(
       manifest,
       (joint, point) => change(joint, point, true),
@@ -272,11 +154,12 @@
       Object.assign(state, { pixels: null, joint: null, moved: false });
       question();
     };
-    const show3d = poseFigure(place.querySelector("figure"), manifest);
+    const show3d = room(place.querySelector("figure"), manifest);
 
     const label = (text, control) => element("label", {}, text, control);
     const menu = element("select", {}, ...manifest.examples.map(({ name }, value) => element("option", { value }, name)));
-    const again = element("button", { type: "button", className: "pk-play" }, "Put the joints back");
+    const button = (text) => element("button", { type: "button", className: "pk-play" }, text);
+    const [again, link] = [button("Put the joints back"), button("Copy a link to this pose")];
     const sliders = SLIDERS.map((range) =>
       slider(range, state.camera[range.name], (value) => {
         state.camera[range.name] = value;
@@ -284,7 +167,12 @@
         else begin(); // another camera sees another 2D pose
       }),
     );
-    const [told, status] = ["pk-told", "pk-status"].map((className) => element("p", { className }));
+    const setCamera = (values) => {
+      Object.assign(state.camera, values);
+      SLIDERS.forEach(({ name }, k) => sliders[k].set(state.camera[name]));
+    };
+    const told = element("p", { className: "pk-told" });
+    const status = element("p", { className: "pk-status", role: "status" });
     const captions = ["The camera: drag the joints", "The lifted pose from a quarter turn round", "The lifted pose from above"];
     const others = [picture(manifest), picture(manifest)];
     others.forEach(({ root }, k) => {
@@ -298,20 +186,24 @@
     );
     panels[0].classList.add("pk-editor");
 
-    function show({ example, pixels, joint, moved, camera, world, views, truths, focal }) {
+    function show(answer) {
+      const { example, pixels, joint, moved, camera, world, views, truths, focal, eye } = answer;
       if (example !== state.example || (pixels === null) !== (state.pixels === null)) return; // asked before the reader went on
       const truth = manifest.examples[example].pose;
       if (pixels === null) {
         state.seen = truths[0];
+        state.begun = answer;
         edit.draw(state.seen);
       }
-      show3d(world, moved ? null : truth);
-      others.forEach((other, k) => other.draw(views[k], moved ? null : truths[k + 1]));
+      const before = moved ? state.begun : null; // what joints are compared with once there is no true pose
+      show3d({ camera: eye, flat: pixels ?? truths[0], person: world, ghost: before ? before.world : moved ? null : truth });
+      others.forEach((other, k) => other.draw(views[k], before ? before.views[k] : moved ? null : truths[k + 1]));
+      place.dataset.ghost = moved ? "start" : "truth";
       told.textContent = toldInWords(state.camera, truth[0][2], focal, manifest.trained_on);
       manifest.joints.forEach((_, k) => edit.describe(k, depthInWords(camera, k)));
-      const lines = [moved ? "" : `The true pose is grey. ${errorInWords(world, truth)}`];
-      if (joint !== null) lines.push(jointInWords(joint, camera, truth));
-      status.textContent = lines.filter(Boolean).join(" ");
+      const lines = [moved ? "Grey is the pose before you moved a joint." : `The true pose is grey. ${errorInWords(world, truth)}`];
+      if (joint !== null) lines.unshift(jointInWords(joint, camera, truth));
+      status.textContent = lines.join(" ");
     }
 
     function jointInWords(joint, camera, truth) {
@@ -327,7 +219,85 @@
       begin();
     });
     again.addEventListener("click", begin);
-    const controls = element("div", { className: "pk-controls" }, label("Pose ", menu), again);
+    link.addEventListener("click", async () => {
+      history.replaceState(null, "", toLink(state));
+      const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
+      status.textContent = copied ? "The link to this pose is copied." : "The address of this page is now a link to this pose.";
+    });
+    const follow = () => {
+      if (!location.hash.startsWith("#example=")) return begin();
+      const said = fromLink(location.hash, manifest);
+      const { pixels, ...rest } = said ?? fresh();
+      setCamera(rest.camera);
+      Object.assign(state, { example: rest.example, pixels: null, joint: null, moved: false });
+      menu.value = state.example;
+      question();
+      if (!said) told.before(element("p", { role: "alert" }, "The link's pose could not be read, so this is the first example."));
+      if (pixels) begun().then(() => changeAll({ ...pixels }, null, rest.moved));
+    };
+    // Resolves once the untouched 2D pose of the present example and camera is lifted.
+    const begun = () =>
+      new Promise((resolve) => {
+        state.begun = null;
+        const look = () => (state.begun ? resolve() : requestAnimationFrame(look));
+        look();
+      });
+    addEventListener("hashchange", follow);
+
+    // ---- what to look for: each does what its sentence says ----
+    const jointsCalled = (end) => manifest.joints.flatMap((name, k) => (name.endsWith(end) ? [k] : []));
+    const after = async (values, then) => {
+      Object.assign(state, { example: 0, pixels: null, joint: null, moved: false });
+      menu.value = 0;
+      setCamera({ ...fresh().camera, ...values });
+      question();
+      if (then) {
+        await begun();
+        then();
+      }
+    };
+    const walkRound = () => {
+      after({ direction: 0 });
+      if (still()) return after({ direction: 90 });
+      const start = performance.now();
+      const step = (now) => {
+        const direction = 5 * Math.round(Math.min((now - start) / 40, 180) / 5);
+        if (state.pixels) return; // the reader has taken over
+        if (direction !== state.camera.direction) {
+          setCamera({ direction });
+          begin();
+        }
+        if (direction < 180) requestAnimationFrame(step);
+      };
+      requestAnimationFrame(step);
+    };
+    const [ankles, [wrist]] = [jointsCalled("ankle"), jointsCalled("left wrist")];
+    const shifted = ([x, y], dx, dy) => [x + dx, y + dy].map((value) => Math.min(Math.max(value, 0), manifest.picture.side));
+    const tries = {
+      "walk-round": walkRound,
+      "high-camera": () => after({ height: 4 }),
+      "wrong-height": () => after({ error: 0.2 }),
+      "ankles-down": () => after({}, () => changeAll(Object.fromEntries(ankles.map((k) => [k, shifted(state.seen[k], 0, 25)])), ankles[0], true)),
+      "no-wrist": () => after({}, () => change(wrist, null, false)),
+      "far-wrist": () => after({}, () => change(wrist, shifted(state.seen[wrist], 110, -140), true)),
+      "arms-out": async () => {
+        await after({});
+        state.example = manifest.examples.length - 1;
+        menu.value = state.example;
+        begin();
+      },
+    };
+    document.querySelectorAll("[class*='pk-look-']").forEach((name) => {
+      const act = tries[name.className.match(/pk-look-([\w-]+)/)[1]];
+      const show = element("button", { type: "button", className: "pk-look" }, ...name.childNodes);
+      show.addEventListener("click", () => {
+        panels[0].scrollIntoView({ block: "center", behavior: still() ? "auto" : "smooth" });
+        act();
+      });
+      name.replaceChildren(show);
+    });
+
+    const controls = element("div", { className: "pk-controls" }, label("Pose ", menu), again, link);
     const camera = element("div", { className: "pk-camera", role: "group", ariaLabel: "The camera" }, ...sliders);
     const [drawn, pelvis, recorded, front, side] = ["drawn", "pelvis", "recorded", "front", "side"].map((name) => manifest.errors_mm[name].toFixed(1));
     const { height, distance: away } = manifest.trained_on;
@@ -336,9 +306,9 @@
       `${height.join(" to ")} m high and ${away.join(" to ")} m away as in training (the pelvis itself is off by ${pelvis} mm); ${recorded} mm for the three cameras ` +
       `of the clips, whose pictures it was not trained on. From the height and distance at which this page starts: ` +
       `${front} mm from the front, ${side} mm from the side.`;
-    place.prepend(controls, camera, told, panels[0]);
-    place.append(status, panels[1], panels[2], element("p", { className: "pk-accuracy" }, accuracy));
-    begin();
+    place.prepend(panels[0]);
+    place.append(status, controls, camera, told, panels[1], panels[2], element("p", { className: "pk-accuracy" }, accuracy));
+    follow();
     place.dataset.ready = "true";
   }
 

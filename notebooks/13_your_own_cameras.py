@@ -1,0 +1,504 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Your own cameras
+#
+# **What you will do.** Take a recording as it lies on somebody's disk, find out whether it is any good, make 3D of it, and train a lifter that needs only one of its cameras.
+#
+# **What you will learn**
+#
+# - what files a recording consists of, and how they become a dataset;
+# - what to measure before you trust it, without a single 3D label;
+# - what each mistake looks like, and its likely cause;
+# - why two detectors can both be right and still disagree.
+#
+# **What you need**
+#
+# | You should know | because | if not |
+# | --- | --- | --- |
+# | [](01_one_pose_many_views) | cameras and calibrations are explained there | read it first |
+# | [](06_triangulation) | it is the heart of this chapter | read it first |
+#
+# To do the same with your own recording you need two cameras or more that film the same moments, their calibration, and a detector's 2D joints.
+# Pose2Sim, Caliscope, FreeMoCap and Anipose calibrate webcams and phones with a printed board.
+#
+# **Time.** 20 minutes to read, one to run.
+
+# %% tags=["remove-cell"]
+# Google Colab comes without posekit and the recorded runs. Elsewhere: nothing.
+from importlib.util import find_spec
+
+if find_spec("google") and find_spec("google.colab"):
+    from google.colab.output import enable_custom_widget_manager
+
+    enable_custom_widget_manager()
+    shell = get_ipython()
+    shell.system("git clone -q https://github.com/posekit/posekit /content/book")
+    shell.run_line_magic("pip", "install -q /content/book")
+    shell.run_line_magic("cd", "-q /content/book/notebooks")
+
+# %%
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from tempfile import mkdtemp
+
+import torch
+from IPython.display import Markdown
+
+from posekit.datasets import load_dataset
+from posekit.drawing import Layer, Panel, show
+from posekit.evaluation import evaluate
+from posekit.figures import curve_figure, scene_figure, views_figure
+from posekit.formats import read_trc, write_openpose, write_poses, write_toml
+from posekit.formats.contents import Calibration, Detections
+from posekit.records import plus_minus, table
+from posekit.rig import (
+    adjust,
+    check,
+    learn_to_lift,
+    read_rig,
+    reconstruct,
+    with_skeleton,
+)
+from posekit.skeleton import HUMANEVA_15
+from posekit.skeletons import BODY_25B, map_joints
+from posekit.triangulation import triangulate
+
+torch.set_num_threads(1)  # small networks run fastest on one
+
+# %% tags=["parameters"]
+width = 128  # hidden units per layer of the lifter
+epochs = 40  # passes over the recording
+seeds = 3  # of the lifter
+
+# %% [markdown]
+# ## On the disk
+#
+# The recording of this chapter is real: one person balances on a beam in front of four cameras, and OpenPose has looked for their joints.
+# It is the demonstration that comes with Pose2Sim {cite}`pagnon2022pose2sim`, and [](../book/data) says what it is and under which licence.
+# posekit contains it as a dataset. Here we first put it on the disk, where your own would be: a calibration, and a folder per camera with a file per frame.
+
+# %%
+folder = Path(mkdtemp()) / "balancing"
+people = load_dataset("balancing", "all")
+found = people.pixels, people.confidence
+
+# %%
+views = people.view_names
+write_openpose(folder / "pose", Detections(views, people.skeleton, *found, folder))
+write_toml(folder / "cameras.toml", Calibration(views, people.cameras[0]))
+
+# %% tags=["hide-input"]
+for path in sorted(folder.iterdir()):
+    inner = sorted(path.iterdir()) if path.is_dir() else []
+    print(
+        path.name,
+        *(f"\n    {one.name}: {len(list(one.iterdir()))} files" for one in inner),
+    )
+
+# %% [markdown]
+# `read_rig` looks into the folder, recognises what is there, and says so.
+# Read what it says: a wrong guess here spoils everything that follows.
+
+# %%
+rig = read_rig(folder, frame_rate=60)
+print(*rig.recognised, sep="\n")
+
+# %% [markdown]
+# Two things the files do not say. One is the frame rate.
+# The other is the **skeleton**: the files hold numbers without names, and two of OpenPose's models have 25 keypoints each.
+# `read_rig` tells them apart by where they lie; in one of them, two keypoints are always in the middle of two others.
+#
+# From here on it is a dataset like any other, without 3D.
+
+# %%
+recording = rig.dataset()
+recording
+
+# %%
+moment = 50
+views_figure(
+    recording.pixels[moment], recording.cameras[0], recording.view_names, BODY_25B
+)
+
+# %% [markdown]
+# ## Is it any good?
+#
+# Nobody wore markers, so there is nothing to compare with.
+# But four views of one person must agree with each other, bones must keep their lengths, and the person must be as large as people are.
+
+# %%
+report = check(rig.calibration, rig.detections)
+print(report)
+
+# %% [markdown]
+# - **found**: the share of joints that the detector found. A view that finds much less than the others is hidden or badly placed.
+# - **error**: every joint is triangulated from all views and projected back; this is the median distance from where the detector saw it. *Of height* is the same as a share of the person's height in the image, and so comparable between cameras.
+# - **angle**: at which the rays of two views meet. Near 90° a point is held from both sides; near 0° or 180° it is free to move along the rays.
+# - **shift**: whether a pair of views fits better if one of them is moved in time.
+#
+# The last is worth a picture. Shift one view of a pair against the other, and see how badly their joints disagree:
+
+# %%
+in_step = report.quality.synchronisation
+shifts = in_step.shifts.tolist()
+pairs = [[recording.view_names[view] for view in pair] for pair in report.quality.pairs]
+costs = {" and ".join(p): (shifts, c.tolist()) for p, c in zip(pairs, in_step.cost_px2)}
+
+# %%
+curve_figure(
+    costs,
+    "shift in frames",
+    "disagreement, square pixels",
+    "Six curves, one for each pair of cameras, all lowest at or beside a shift of 0.",
+)
+
+# %%
+assert not report.quality.shifts().any()
+
+# %% [markdown]
+# All are lowest at 0 or a frame beside it, and nowhere does a shift gain enough to count: the cameras are in step.
+#
+# ## A camera that is not where it is said to be
+#
+# There is one finding. Two cameras reproject further off than the others, and turning and moving the cameras a little makes all of them agree.
+# That alone would prove nothing: whatever is fitted to some frames fits these frames.
+# `check` therefore adjusts the cameras to the first half of the frames, and measures on the second.
+
+# %%
+quality = report.quality
+assert quality.adjusted_error_px.mean() < 0.8 * quality.given_error_px.mean()
+rows = [
+    [name, f"{given:.1f}", f"{adjusted:.1f}"]
+    for name, given, adjusted in zip(
+        quality.view_names, quality.given_error_px, quality.adjusted_error_px
+    )
+]
+Markdown(table(["second half, error in px", "as given", "adjusted to the first"], rows))
+
+# %% [markdown]
+# If you can, calibrate again. If not, adjust:
+
+# %%
+train = adjust(recording.frames(0, 70))
+test = replace(recording.frames(75), cameras=train.cameras)
+
+# %% [markdown]
+# From now on the first 70 frames are for training and the last 25 for testing. The cameras, too, were adjusted on the first part only.
+#
+# ## Triangulate, smooth, export
+#
+# A detector's joints tremble from frame to frame, and what is triangulated trembles with them.
+# The second difference of the path shows it most clearly:
+
+
+# %%
+def tremor_mm(poses):
+    return 1000 * poses.diff(n=2, dim=0).norm(dim=-1).nanmedian().item()
+
+
+# %%
+raw, smooth = reconstruct(train, smoothing_s=0.0), reconstruct(train)
+assert tremor_mm(smooth.poses_world) < 0.5 * tremor_mm(raw.poses_world)
+print(f"as triangulated: {tremor_mm(raw.poses_world):.1f} mm per frame, squared")
+print(f"smoothed:        {tremor_mm(smooth.poses_world):.1f}")
+
+# %% [markdown]
+# Bones are rigid; how much their lengths change over time says something that smoothing alone cannot hide:
+
+
+# %%
+def spread(poses, joint):
+    lengths = BODY_25B.bone_lengths(poses)[:, BODY_25B.index(joint) - 1]
+    low, middle, high = lengths.nanquantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+    return f"{middle:.3f} m, middle half within {1000 * (high - low):.0f} mm"
+
+
+for joint in ("left_knee", "right_knee", "left_ankle", "right_ankle"):
+    print(f"bone to {joint}: {spread(smooth.poses_world, joint)}")
+
+# %% [markdown]
+# Other programs read the result as TRC (OpenSim) or C3D:
+
+# %%
+path = folder / "balancing.trc"
+write_poses(path, smooth.poses_world, BODY_25B.joints, smooth.frame_rate)
+poses, joints, frame_rate = read_trc(path)
+torch.testing.assert_close(poses.float(), smooth.poses_world, atol=1e-5, rtol=0)
+
+# %%
+scene_figure(
+    smooth.poses_world[::2],
+    smooth.cameras[0],
+    smooth.view_names,
+    BODY_25B,
+    smooth.frame_rate / 2,
+)
+
+# %% [markdown]
+# ## A lifter of your own
+#
+# Where several cameras are too many, train a network that needs only one.
+# The triangulated poses take the place of labels ([](08_labels_for_free)), and are turned and moved in the room while it trains ([](09_turn_the_person)); the lifter sees rays, so it must know the focal length and lens of its camera ([](10_tell_the_network)).
+# The face and the feet are left to the detector: we go over to 15 joints.
+
+# %%
+train15 = with_skeleton(smooth, HUMANEVA_15)
+test15 = with_skeleton(test, HUMANEVA_15)
+
+# %% [markdown]
+# How good is it, if there are no labels? Compare each view's lifted pose with the one that all views together give for the same moment.
+# This measure needs no markers, only the test recording itself.
+# It does not depend on anybody's idea of where a hip is, because both sides follow the same detector; the error of the triangulation is in it.
+
+
+# %%
+def errors_mm(cameras, seen_by):
+    results = []
+    for seed in range(seeds):
+        options = dict(epochs=epochs, width=width, seed=seed)
+        lifter, _ = learn_to_lift(train15.select_views(cameras), test15, **options)
+        results.append(evaluate(lifter, target.select_views(seen_by)).metrics_mm)
+    return {key: [one[key] for one in results] for key in ("mpjpe", "pa_mpjpe")}
+
+
+target = reconstruct(test15)
+names = list(target.view_names)
+lifted = {
+    "four cameras, later frames": errors_mm(names, names),
+    "three cameras, tested on the fourth": errors_mm(names[:3], names[3:]),
+}
+
+
+# %% [markdown]
+# For comparison, a guess that has seen nothing: the mean pose of the training frames, put where the person is.
+
+
+# %%
+def centred(dataset):
+    return dataset.poses_world - dataset.poses_world[:, :1]
+
+
+guess = (centred(target) - centred(train15).mean(0)).norm(dim=-1)[:, 1:].mean()
+guess_mm = 1000 * guess.item()
+
+# %% tags=["hide-input"]
+rows = [
+    [name, *(plus_minus(mean(values), stdev(values), 0) for values in errors.values())]
+    for name, errors in lifted.items()
+]
+rows.append(["mean pose of the training frames", f"{guess_mm:.0f}", ""])
+Markdown(table(["one view against all, mm", "MPJPE", "PA-MPJPE"], rows))
+
+# %%
+assert all(mean(errors["mpjpe"]) < guess_mm / 2 for errors in lifted.values())
+
+# %% [markdown]
+# This is one person, on one beam, for little more than a second of training; do not expect it to know you.
+# An hour in front of your cameras changes that, and the steps stay the same.
+#
+# ## What you see, and the likely cause
+#
+# Now we break it on purpose. All faults are made from the same recording with adjusted cameras, so that nothing else is wrong.
+
+# %%
+sound = replace(rig.calibration, cameras=train.cameras[0])
+joints = rig.detections
+assert not check(sound, joints).findings
+
+
+# %%
+def ahead(frames):
+    pixels = joints.pixels.clone()
+    pixels[:-frames, 1] = joints.pixels[frames:, 1]
+    confidence = joints.confidence[:-frames]
+    return replace(joints, pixels=pixels[:-frames], confidence=confidence)
+
+
+# %%
+def mirrored():
+    pixels = joints.pixels.clone()
+    pixels[:, 1] = pixels[:, 1][:, list(BODY_25B.partners)]
+    pixels[:, 1, :, 0] = sound.cameras.image_size_px[1, 0] - pixels[:, 1, :, 0]
+    return replace(joints, pixels=pixels)
+
+
+# %%
+def other_order():
+    order = torch.randperm(len(BODY_25B), generator=torch.Generator().manual_seed(0))
+    pixels, confidence = joints.pixels[:, :, order], joints.confidence[:, :, order]
+    return replace(joints, pixels=pixels, confidence=confidence)
+
+
+# %% [markdown]
+# Faults of the calibration need less: exchange two cameras, use the inverse of every pose, forget to divide by a thousand, or lay a portrait video on its side.
+
+
+# %%
+def changed(**numbers):
+    return replace(sound, cameras=replace(sound.cameras, **numbers))
+
+
+R, t = sound.cameras.R_world_to_camera, sound.cameras.t_world_to_camera
+inverse = dict(R_world_to_camera=R.mT, t_world_to_camera=sound.cameras.centers_world)
+size = sound.cameras.image_size_px
+
+# %%
+faults = {
+    "nothing": (sound, joints),
+    "one view 8 frames ahead": (sound, ahead(8)),
+    "one view mirrored": (sound, mirrored()),
+    "two cameras exchanged": (
+        replace(sound, cameras=sound.cameras[[1, 0, 2, 3]]),
+        joints,
+    ),
+    "camera to world": (changed(**inverse), joints),
+    "millimetres": (changed(t_world_to_camera=1000 * t), joints),
+    "landscape calibration": (changed(image_size_px=size.flip(-1)), joints),
+    "another order of joints": (sound, other_order()),
+}
+
+# %% [markdown]
+# What you see: one moment in the second camera, the detector's joints in colour, and in grey the images of the triangulated ones.
+
+# %% tags=["hide-input"]
+# the part of the image around the person
+corner, cut = torch.tensor([110.0, 390.0]), (860, 780)
+
+
+def picture(title, calibration, detections):
+    pixels = detections.pixels[moment : moment + 1]
+    confidence = detections.confidence[moment : moment + 1]
+    points = triangulate(pixels, calibration.cameras, confidence).points.float()
+    back = calibration.cameras.world_to_pixels(points.unsqueeze(1))[:, 1]
+    inside = ((back - corner).abs() < 2000).all(
+        -1, keepdim=True
+    )  # the rest is far away
+    layers = [
+        Layer(back.where(inside, torch.nan) - corner, BODY_25B, ghost=True),
+        Layer(pixels[:, 1] - corner, BODY_25B),
+    ]
+    return Panel(title, layers, image_size=cut)
+
+
+alt = (
+    "Eight small images of one moment, each with the 2D pose in colour over the reprojected "
+    "3D pose in grey. They coincide where nothing is wrong, with millimetres and with a "
+    "landscape calibration, and come apart with the other faults."
+)
+pictures = [picture(title, *fault) for title, fault in faults.items()]
+show(pictures, alt, arrange="grid", columns=4, height=560)
+
+# %% [markdown]
+# Some faults cannot be seen at all, since the images agree whatever the unit is. Each has a finding, though:
+
+# %% tags=["hide-input"]
+rows = []
+for title, fault in faults.items():
+    findings = check(*fault).findings
+    assert bool(findings) == (title != "nothing")
+    for finding in findings:
+        what = finding.what.replace(f"{folder}/", "")
+        rows.append([title, what, finding.cause])
+Markdown(table(["what was done", "what `check` says", "likely cause"], rows))
+
+# %% [markdown]
+# And what to do about the most frequent ones:
+#
+# | you see | likely cause | what to do |
+# | --- | --- | --- |
+# | errors that grow with speed; curves whose lowest point is not at 0 | views out of step | cut frames off; film a clap, or start the cameras by one signal |
+# | one camera disagrees, adjusting helps | it was moved | calibrate again, or `--adjust` |
+# | errors of hundreds of pixels | exchanged cameras, or poses from camera to world | pair views and cameras; invert |
+# | joints outside the image | portrait against landscape, or another resolution | calibrate in the mode in which you film |
+# | people of 160 m | millimetres | say so with `--units` |
+# | arms and legs cross between views | sides exchanged, or a mirrored webcam | turn mirroring off |
+# | long limbs, short limbs | another skeleton | name it with `--skeleton` |
+# | a joint flickers | hidden in most views | add a view from that side; trust the confidence |
+#
+# ## Two skeletons, both right
+#
+# "Neck" is a joint in most detectors, and it is not the same place in any two of them.
+# OpenPose's standard model puts it in the middle of the shoulders; its experimental one, like the MPII annotations, higher up, at the neck itself.
+# Some programs mean the nose by "head", others the top of it.
+# Our recording has all four, so here is the same person twice:
+
+# %%
+one = reconstruct(train).poses_world[moment]
+other = one[[BODY_25B.index(joint) for joint in HUMANEVA_15.joints]].clone()
+renamed = {"thorax": "neck", "head": "nose"}
+
+# %%
+by_shoulders = map_joints(one, BODY_25B.joints, HUMANEVA_15.joints)
+for joint, instead in renamed.items():
+    other[HUMANEVA_15.index(joint)] = one[BODY_25B.index(instead)]
+
+# %% tags=["hide-input"]
+floor = one[:, 2].nan_to_num(9).min()
+place = torch.stack([by_shoulders[0, 0], by_shoulders[0, 1], floor])
+panels = [
+    Panel(title, [Layer((pose - place).unsqueeze(0), HUMANEVA_15)])
+    for title, pose in {"one convention": by_shoulders, "another": other}.items()
+]
+alt = (
+    "The same person drawn twice in 3D. On the right the trunk reaches up to the neck and "
+    "the head ends at the nose; everything else is the same."
+)
+show(panels, alt)
+
+# %%
+apart_mm = 1000 * (by_shoulders - other).norm(dim=-1)
+changed_joints = [HUMANEVA_15.index(joint) for joint in renamed]
+for index in changed_joints:
+    print(f"{HUMANEVA_15.joints[index]}: {apart_mm[index]:.0f} mm apart")
+print(f"in the mean over all joints: {apart_mm.mean():.0f} mm")
+assert apart_mm[changed_joints].min() > 20
+
+# %% [markdown]
+# Neither is wrong. A lifter trained on one and measured on the other has this error before it makes any.
+# This is why the measure above compares with the same detector, why a table in one paper seldom compares with a table in another, and why `map_joints` maps names but promises nothing about places.
+#
+# ## The same without Python
+#
+# ```text
+# python -m posekit.rig check FOLDER --frame-rate 60
+# python -m posekit.rig triangulate FOLDER --frame-rate 60 --adjust
+# python -m posekit.rig lift FOLDER --frame-rate 60 --adjust
+# ```
+#
+# Results go to `FOLDER/posekit`: a report as a page that opens in any browser, the 3D joints as TRC and npz, the lifter.
+# Nothing that was there before is touched.
+#
+# ## What we saw
+#
+# - A recording is a calibration and a detector's joints. What the files do not say (frame rate, sometimes skeleton and units) must be checked by eye.
+# - Views that should agree, bones that should keep their lengths and people of the right size tell much about a recording without labels. Cameras that disagreed were found, and adjusting them helped on frames that they were not adjusted to.
+# - Each fault has a face, but not all can be seen in the images: measure, too.
+# - Joints of the same name are not the same point.
+#
+# ## Exercises
+#
+# **1.** How little is enough? Train the lifter on every fifth frame.
+
+# %% tags=["hide-cell"]
+few = learn_to_lift(train15.every(5), test15, epochs=5 * epochs, width=width)
+few.against_triangulation
+
+# %% [markdown]
+# **2.** Adjust the cameras on your own recording in two halves, one after the other. Do both corrections turn the same camera the same way? If not, what else may be wrong?
+#
+# **3.** Take two of the four views, face to face, and run `check`. What does it say about the angle, and what happens to the bones?
+
+# %% tags=["hide-cell"]
+opposite = recording.select_views(["cam_02_json", "cam_04_json"])
+halved = Detections(
+    opposite.view_names, BODY_25B, opposite.pixels, opposite.confidence, folder
+)
+print(check(Calibration(opposite.view_names, opposite.cameras[0]), halved))

@@ -1,0 +1,64 @@
+"""A real recording that comes with posekit: one person balances on a beam, seen by four calibrated cameras and OpenPose.
+
+It is the demo of Pose2Sim 0.4.0 (D. Pagnon, M. Domalain and L. Reveret, "Pose2Sim: an open-source Python package for
+multiview markerless kinematics", Journal of Open Source Software, 2022), under the BSD 3-Clause licence in
+`balancing_LICENSE.txt` beside this module. `book/make_balancing.py` makes `balancing.npz` from its wheel.
+
+The 2D joints are the detector's, with all its errors; of the people in the images, the one whose joints agree best
+between the views is kept. There are no 3D labels: nobody wore markers.
+"""
+
+from pathlib import Path
+
+import torch
+
+from posekit.cameras import Cameras
+from posekit.datasets.files import choose
+from posekit.datasets.npz import read_npz
+from posekit.sequences import MultiViewDataset, from_clips
+from posekit.skeletons import BODY_25B, KEYPOINTS, SKELETONS, map_confidence, map_joints
+
+FILE = Path(__file__).with_name("balancing.npz")
+FRAME_RATE = 60.0
+SPLITS = {"train": (0, 70), "test": (75, 100), "all": (0, 100)}
+"""Frames of each split. Between training and test a few are left out, since neighbouring frames are nearly the same."""
+CAMERA_NUMBERS = (
+    "R_world_to_camera",
+    "t_world_to_camera",
+    "focal_px",
+    "center_px",
+    "radial",
+    "tangential",
+    "image_size_px",
+)
+
+
+def load_balancing(
+    split: str = "train", *, cameras: tuple[str, ...] | None = None, skeleton: str = BODY_25B.name
+) -> MultiViewDataset:
+    """Load one split of the recording: 100 frames at 60 frames per second, portrait images of 1088 x 1920 pixels.
+
+    Args:
+        split: "train", the first 70 frames; "test", the last 25; or "all".
+        cameras: some of "cam_01" to "cam_04"; default all.
+        skeleton: name of one that the detector's joints can be mapped to: "body25b", "humaneva15", "mpii16", "coco17".
+
+    Raises:
+        ValueError: for an unknown split, camera or skeleton, or a skeleton with joints that the detector does not find.
+    """
+    choose("split", [split], tuple(SPLITS))
+    choose("skeleton", [skeleton], tuple(SKELETONS))
+    stored = {name: torch.tensor(array) for name, array in read_npz(FILE, ("pixels", "confidence", *CAMERA_NUMBERS)).items()}
+    names = tuple(f"cam_{view + 1:02d}" for view in range(stored["pixels"].shape[1]))
+    start, stop = SPLITS[split]
+    have, joints = KEYPOINTS[BODY_25B.name], SKELETONS[skeleton].joints
+    clip = dict(
+        subject="P1",
+        action="Balancing",
+        name="Balancing",
+        cameras=Cameras.checked(**{name: stored[name] for name in CAMERA_NUMBERS}),
+        pixels=map_joints(stored["pixels"][start:stop], have, joints),
+        confidence=map_confidence(stored["confidence"][start:stop], have, joints),
+    )
+    dataset = from_clips("balancing", SKELETONS[skeleton], FRAME_RATE, names, [clip])
+    return dataset if cameras is None else dataset.select_views(list(cameras))

@@ -1,0 +1,175 @@
+"""The command: `python -m posekit.rig check|triangulate|lift FOLDER`."""
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from posekit.evaluation import lift_dataset
+from posekit.formats import write_poses
+from posekit.formats.contents import Calibration
+from posekit.formats.toml import write_toml
+from posekit.lifter_files import save_module
+from posekit.rig.findings import Report, check
+from posekit.rig.folder import OUTPUT, Rig, read_rig
+from posekit.rig.page import report_page
+from posekit.rig.steps import SMOOTHING_S, adjust, learn_to_lift, level, reconstruct
+from posekit.sequences import MultiViewDataset
+from posekit.skeletons import SKELETONS
+
+FIRST, GAP = 0.7, 0.05
+"""The lifter learns from the first share of the frames, and is measured on the last, with a gap between them."""
+
+
+def common(command: Callable) -> Callable:
+    """The argument and options of all three commands; a fault in the files ends them with its message alone."""
+
+    @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+    @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=f"Where results go; default FOLDER/{OUTPUT}.")
+    @click.option("--skeleton", type=click.Choice(list(SKELETONS)), help="Of the 2D joints; by default the files tell.")
+    @click.option("--frame-rate", type=click.FloatRange(min=0, min_open=True), help="Frames per second; default 30.")
+    @click.option("--units", type=click.Choice(["metres", "millimetres"]), help="Of the calibration; by default it tells.")
+    @click.option("--pair", "pairs", multiple=True, metavar="VIEW=CAMERA", help="The camera of a view; may be repeated.")
+    @wraps(command)
+    def run(folder: Path, out: Path | None, pairs: tuple[str, ...], **options):
+        wrong = [pair for pair in pairs if pair.count("=") != 1]
+        if wrong:
+            raise click.BadParameter(f"{wrong[0]!r}: expected VIEW=CAMERA", param_hint="--pair")
+        out, read = out or folder / OUTPUT, {key: options.pop(key) for key in ("skeleton", "frame_rate", "units")}
+        try:
+            command(folder, out, dict(pairs=dict(pair.split("=") for pair in pairs), **read), **options)
+        except (ValueError, FileNotFoundError) as error:  # a DataFileError is a ValueError
+            raise click.ClickException(str(error)) from error
+
+    return run
+
+
+smoothing = click.option(
+    "--smoothing", default=SMOOTHING_S, show_default=True, type=click.FloatRange(min=0), help="Window in seconds; 0 for none."
+)
+adjusting = click.option("--adjust", "adjusted", is_flag=True, help="Adjust where the cameras stand and look to the joints.")
+
+
+@click.group()
+def main() -> None:
+    """Check, triangulate and lift a recording: a folder with a calibration and 2D joints of several views.
+
+    Calibrations: TOML (Pose2Sim, Anipose, Caliscope, FreeMoCap), Qualisys, OpenCV. 2D joints: OpenPose's JSON,
+    DeepLabCut's CSV, MediaPipe's CSV as Caliscope writes it.
+    """
+
+
+@main.command("check")
+@common
+def check_command(folder: Path, out: Path, read: dict) -> None:
+    """Say how good the recording is, and write report.html; the exit status is 1 where there are findings."""
+    _, report = _checked(folder, out, read)
+    click.echo(report)
+    sys.exit(1 if report.findings else 0)
+
+
+@main.command("triangulate")
+@smoothing
+@adjusting
+@common
+def triangulate_command(folder: Path, out: Path, read: dict, smoothing: float, adjusted: bool) -> None:
+    """Write the 3D joints as poses.trc and poses.npz, and report.html."""
+    rig, report = _checked(folder, out, read)
+    _show_findings(report)
+    dataset = _reconstructed(rig, out, smoothing, adjusted)
+    _write(out / "poses.trc", lambda path: write_poses(path, dataset.poses_world, dataset.skeleton.joints, dataset.frame_rate))
+    arrays = dict(poses_world=dataset.poses_world.numpy(), joints=np.array(dataset.skeleton.joints))
+    _write_npz(out / "poses.npz", **arrays, frame_rate=np.array(dataset.frame_rate))
+
+
+@main.command("lift")
+@smoothing
+@adjusting
+@click.option("--epochs", default=40, show_default=True, type=click.IntRange(min=1), help="Passes over the poses.")
+@common
+def lift_command(folder: Path, out: Path, read: dict, smoothing: float, adjusted: bool, epochs: int) -> None:
+    """Learn to tell 3D from one view, and measure it on later frames; write lifter.safetensors and lifted.npz."""
+    rig, report = _checked(folder, out, read)
+    _show_findings(report)
+    dataset = _reconstructed(rig, out, smoothing, adjusted)
+    train, test = dataset.frames(0, int(FIRST * len(dataset))), dataset.frames(int((FIRST + GAP) * len(dataset)))
+    lifter, result = learn_to_lift(*_upright(train, test), epochs=epochs)
+    _write(out / "lifter.safetensors", lambda path: save_module(lifter, path))
+    _write_npz(out / "lifted.npz", poses_camera=lift_dataset(lifter, test).numpy(), view_names=np.array(test.view_names))
+    errors = result.metrics_mm
+    click.echo(
+        f"frames {len(dataset) - len(test)} to {len(dataset) - 1}, each view alone, against the triangulation of all: "
+        f"MPJPE {errors['mpjpe']:.0f} mm, PA-MPJPE {errors['pa_mpjpe']:.0f} mm"
+    )
+
+
+def _checked(folder: Path, out: Path, read: dict) -> tuple[Rig, Report]:
+    """Read a recording, say what was recognised, measure it, and write its report."""
+    if out.resolve() == folder.resolve():
+        raise click.BadParameter(
+            "results go into a folder of their own, not among the files they are made of", param_hint="--out"
+        )
+    with tqdm(total=3, desc="reading", bar_format="{desc:<12}{bar} {n_fmt}/{total_fmt}") as bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # units are among what was recognised
+        rig = read_rig(folder, leave_out=out, **read)
+        bar.update()
+        bar.set_description("measuring")
+        report = check(rig.calibration, rig.detections)
+        bar.update()
+        bar.set_description("drawing")
+        page = report_page(folder.resolve().name, report, reconstruct(rig.dataset(check=False)), rig.recognised)
+        bar.update()
+    click.echo("\n".join(rig.recognised))
+    _write(out / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
+    return rig, report
+
+
+def _show_findings(report: Report) -> None:
+    for finding in report.findings:
+        click.echo(f"\n{finding}", err=True)
+
+
+def _reconstructed(rig: Rig, out: Path, smoothing: float, adjusted: bool) -> MultiViewDataset:
+    """The recording with its 3D; adjusted cameras are written beside it."""
+    dataset = rig.dataset()  # refuses what cannot be one recording
+    if adjusted:
+        dataset = adjust(dataset)
+        found = Calibration(dataset.view_names, dataset.cameras[0])
+        _write(out / "calibration.toml", lambda path: write_toml(path, found, coefficients=5))
+    return reconstruct(dataset, smoothing)
+
+
+def _upright(*parts: MultiViewDataset) -> list[MultiViewDataset]:
+    """Datasets whose z is up, as scenes need it; said where it was not."""
+    ankles = [parts[0].skeleton.index(f"{side}_ankle") for side in ("left", "right")]
+    body = parts[0].poses_world[:, parts[0].skeleton.index("thorax")] - parts[0].poses_world[:, ankles].mean(1)
+    if (body[:, 2] / body.norm(dim=-1)).nanmedian() > 0.5:
+        return list(parts)
+    click.echo("the calibration's z is not up: the world was turned until people stand")
+    first = level(parts[0])
+    return [first, *(reconstruct(replace(part, cameras=first.cameras)) for part in parts[1:])]
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a result by a function of the path, atomically, and say so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        write(Path(folder) / path.name)  # under its own name, which some formats write into the file
+        os.replace(Path(folder) / path.name, path)
+    click.echo(f"wrote {path}")
+
+
+def _write_npz(path: Path, **arrays: np.ndarray) -> None:
+    _write(path, lambda unfinished: np.savez_compressed(unfinished, **arrays))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m posekit.rig")
