@@ -42,7 +42,7 @@ def one_page(tmp_path_factory, small):
     html = (
         '<!doctype html><html data-theme="light"><head><meta charset="utf-8"><title>figures</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>figure {{ margin-bottom: 1500px !important; }} {figure.dark_css()}</style>"
+        f"<style>figure {{ margin-bottom: 1500px !important; }} {figure.palette_css()}</style>"
         f'<link rel="stylesheet" href="posebook.css">{figure.scripts_html("plotly.min.js")}</head>'
         f'<body class="bd-content">{figures}</body></html>'
     )

@@ -13,7 +13,7 @@ from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 
 from posebook.still import as_floats, is_chart, still_svg
-from posekit.colors import DARK
+from posekit.colors import COLORS, DARK
 
 MIME = "application/vnd.plotly.v1+json"
 FIGURE_CLASS = "pk-figure"
@@ -44,9 +44,10 @@ def scripts_html(plotly: str) -> str:
     return "".join(written)
 
 
-def dark_css() -> str:
-    """Style that gives drawings in the page, still pictures among them, their colours on dark pages."""
-    return "".join(
+def palette_css() -> str:
+    """Style that names the sides' colours, and gives drawings in the page, stills among them, theirs on dark pages."""
+    names = "".join(f"--pk-{side}: {color}; " for side, color in COLORS.items())
+    return f"html {{ {names}}}\n" + "".join(
         f'html[data-theme="dark"] .bd-content svg [{use}="{light}"] {{ {use}: {dark}; }}\n'
         for light, dark in DARK.items()
         for use in ("stroke", "fill")

@@ -16,17 +16,20 @@ from posekit.sequences import MultiViewDataset
 MOST_DRAWN = 300
 """Frames of the turning person; of a longer recording, the first."""
 
-STYLE = """
+STYLE = (
+    """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; } th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 1px solid #8a8a8a; }
-.finding { border-left: 4px solid #d55e00; padding: .2rem 1rem; margin: 1rem 0; } .finding p { margin: .2rem 0; }
-.sound { border-left: 4px solid #0072b2; padding: .2rem 1rem; }
+.finding { border-left: 4px solid; padding: .2rem 1rem; margin: 1rem 0; } .finding p { margin: .2rem 0; }
+.sound { border-left: 4px solid; padding: .2rem 1rem; }
 svg { height: 300px; max-width: 100%; } canvas { max-width: 100%; touch-action: none; cursor: grab; border: 1px solid #8a8a8a; }
 """
+    f".finding {{ border-color: {COLORS['right']}; }} .sound {{ border-color: {COLORS['left']}; }}\n"
+)
 
 
 def report_page(title: str, report: Report, dataset: MultiViewDataset, notes: tuple[str, ...] = ()) -> str:
