@@ -236,13 +236,7 @@
     slider.setAttribute("aria-label", meta.steps ?? "time");
     const button = element("button", { type: "button", textContent: "Play", className: "pk-play" });
     const together = element("input", { type: "checkbox" });
-    let drawing = false;
-    const go = async (k) => {
-      slider.value = k;
-      time.textContent = names[k];
-      slider.setAttribute("aria-valuetext", names[k]);
-      if (drawing) return; // a slow machine skips frames instead of queueing them
-      drawing = true;
+    const put = async (k) => {
       const moved = new Map(frame(k).map((coordinates, i) => [traces[i], coordinates]));
       for (const person of people) {
         if (together.checked) person.join(moved);
@@ -250,9 +244,24 @@
       }
       const all = [...moved.values()];
       const along = (axis) => all.map((coordinates) => coordinates[axis]);
+      await Plotly.restyle(canvas, { x: along("x"), y: along("y"), z: along("z") }, [...moved.keys()]);
+      canvas.dataset.frame = k;
+    };
+    let drawing = false;
+    let asked = null;
+    const go = async (k) => {
+      slider.value = k;
+      time.textContent = names[k];
+      slider.setAttribute("aria-valuetext", names[k]);
+      asked = k; // a slow machine skips frames instead of queueing them, but draws the last one
+      if (drawing) return;
+      drawing = true;
       try {
-        await Plotly.restyle(canvas, { x: along("x"), y: along("y"), z: along("z") }, [...moved.keys()]);
-        canvas.dataset.frame = k;
+        while (asked !== null) {
+          const next = asked;
+          asked = null;
+          await put(next);
+        }
       } finally {
         drawing = false;
       }
@@ -269,13 +278,14 @@
       if (k <= first) direction = 1;
       return k + direction;
     };
+    const most = Math.max(1, (last - first) >> 2); // a machine that is slower still plays slower, and not the same frames again
     let since = null;
     const tick = (now) => {
       since ??= now;
       const steps = Math.floor((now - since) / meta.frame_ms);
       if (steps) {
         let k = Number(slider.value);
-        for (let i = 0; i < Math.min(steps, count); i++) k = step(k);
+        for (let i = 0; i < Math.min(steps, most); i++) k = step(k);
         since += steps * meta.frame_ms;
         go(k);
       }
