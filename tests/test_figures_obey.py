@@ -2,14 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from visits import Visit, needs_browser
 
 from posebook import ASSETS, figure
+from posekit.cameras import Cameras
+from posekit.colors import CAMERA
 from posekit.figures import comparison_figure, curve_figure, pose_figure
+from posekit.rig_figures import moving_rig_figure
 from posekit.skeleton import HUMANEVA_15
 
 pytestmark = needs_browser
@@ -29,6 +34,7 @@ SETTLED = """frames => new Promise(done => {
     };
     requestAnimationFrame(look);
 })"""  # the page has not scrolled for so many drawn frames
+SHOWS = "([canvas, frame]) => canvas.dataset.frame === String(frame)"
 PLAYS = """canvas => new Promise(done => {
     const before = canvas.dataset.frame;
     let left = 40;
@@ -41,12 +47,22 @@ PLAYS = """canvas => new Promise(done => {
 
 
 def drawn_figures(small):
-    """A moving person that plays by itself, three panels side by side, and a chart."""
+    """A moving person that plays by itself, two panels side by side, a chart, and a rig that moves to its place."""
     poses, rate = small.poses_world[:40], small.frame_rate
     alone = pose_figure(poses, HUMANEVA_15, frame_rate=rate)
     alone.layout.meta |= {"autoplay": True}
-    compared = comparison_figure(dict.fromkeys(("one", "two", "three"), poses + 0.02), poses, HUMANEVA_15, frame_rate=rate)
-    return alone, compared, curve_figure({"error": ([1, 2, 3], [3, 2, 1])}, "epoch", "mm", "a falling line", log_y=True)
+    compared = comparison_figure(dict.fromkeys(("one", "two"), poses + 0.02), poses, HUMANEVA_15, frame_rate=rate)
+    chart = curve_figure({"error": ([1, 2, 3], [3, 2, 1])}, "epoch", "mm", "a falling line", log_y=True)
+    return alone, compared, chart, rig_figure(small)
+
+
+STEPS = ["start", "step 1", "end"]
+
+
+def rig_figure(small):
+    true = small.cameras[0]
+    rigs = Cameras.stack([replace(true, t_world_to_camera=scale * true.t_world_to_camera) for scale in (1.5, 1.2, 1.0)])
+    return moving_rig_figure(rigs, small.poses_world[:3], true, HUMANEVA_15, STEPS, "a rig")
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +146,7 @@ class Reader:
         screen.detach()
 
 
-ALONE, COMPARED, CHART = range(3)
+ALONE, COMPARED, CHART, RIG = range(4)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +193,7 @@ def test_a_drag_at_rest_turns_all_panels_and_the_view_stays_when_it_plays(reader
     hand.drag(60, 4, touch=touch)
     turned = hand.eyes()
     assert turned[0] != pytest.approx(before[0], abs=0.05)
-    assert turned[1:] == [pytest.approx(turned[0])] * 2
+    assert turned[1:] == [pytest.approx(turned[0])]
     hand.press_play()
     assert hand.plays()
     assert hand.eyes() == [pytest.approx(eye) for eye in turned]
@@ -268,6 +284,25 @@ def test_the_camera_stays_above_the_floor(reader, touch):
         hand.drag(40, -150, touch=touch)
     floor = hand.page.evaluate(FLOOR, hand.figure)
     assert all(eye["z"] > floor for eye in hand.eyes())
+
+
+def test_a_rig_moves_step_by_step_and_begins_anew(reader, small):
+    hand = reader(RIG)
+    moving = rig_figure(small)
+    rig = next(n for n, trace in enumerate(moving.data) if trace.line.color == CAMERA)
+    slider = hand.figure.query_selector("input[type=range]")
+    assert slider.get_attribute("aria-label") == "step"
+    for step, name in list(enumerate(STEPS))[1:]:
+        slider.press("ArrowRight")
+        hand.page.wait_for_function(SHOWS, arg=[hand.canvas, step])
+        assert slider.get_attribute("aria-valuetext") == hand.figure.query_selector("output").inner_text() == name
+        shown = hand.page.evaluate("([canvas, trace]) => Array.from(canvas.data[trace].x, String)", [hand.canvas, rig])
+        frame = moving.frames[step]
+        expected = frame.data[frame.traces.index(rig)].x
+        np.testing.assert_allclose([float(x) for x in shown], expected, atol=1e-3)  # sent in millimetres
+    hand.press_play()
+    hand.page.wait_for_function(SHOWS, arg=[hand.canvas, 0])
+    hand.press_play()
 
 
 def test_nothing_plays_by_itself_for_those_who_ask_for_less_motion(reader, visit):
