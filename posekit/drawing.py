@@ -111,7 +111,8 @@ def show(
     for key, value in placements["wide"].items():
         if key != "eye":
             figure.layout[key] = value
-    figure.update_scenes(camera_eye=placements["wide"]["eye"])
+    for scene in {trace.scene for trace in figure.data if trace.type == "scatter3d"}:
+        figure.layout[scene].camera.eye = placements["wide"]["eye"]
     figure.update_layout(meta=dict(alt=alt, **placements))
     if frame_rate:
         moving = [(index, lines) for index, lines in moving if len(lines) > 1]

@@ -12,6 +12,7 @@ from posekit.figures import (
     pose_figure,
     rooms_figure,
     scene_figure,
+    views_figure,
 )
 from posekit.scenes import PLAIN, Scenes
 from posekit.skeleton import HUMANEVA_15
@@ -78,6 +79,15 @@ def test_a_row_of_panels_begins_anew_after_some_columns(small):
     wide = rooms_figure(scenes, HUMANEVA_15, "four rooms", columns=2).layout.meta["wide"]
     assert wide["scene.domain.x"] == wide["scene3.domain.x"]
     assert wide["scene3.domain.y"][1] < wide["scene.domain.y"][0]
+
+
+def test_only_what_is_in_a_room_has_a_viewpoint(small):
+    camera, pose = small.cameras[0, 0], small.poses_world[0]
+    images = views_figure(small.pixels[0], small.cameras[0], small.view_names, HUMANEVA_15)
+    assert not [key for key in images.layout.to_plotly_json() if key.startswith("scene")]
+    both = lifting_figure(small.pixels[0, 0], pose, pose, camera, HUMANEVA_15)
+    assert [key for key in both.layout.to_plotly_json() if key.startswith("scene")] == ["scene2"]
+    assert both.layout.scene2.camera.eye.to_plotly_json() == both.layout.meta["wide"]["eye"]
 
 
 def test_bars_show_every_value_from_the_top():

@@ -14,7 +14,7 @@ from posebook import ASSETS, figure
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA
 from posekit.figures import comparison_figure, curve_figure, pose_figure
-from posekit.rig_figures import moving_rig_figure
+from posekit.rig_figures import epipolar_figure, moving_rig_figure
 from posekit.skeleton import HUMANEVA_15
 
 pytestmark = needs_browser
@@ -47,13 +47,14 @@ PLAYS = """canvas => new Promise(done => {
 
 
 def drawn_figures(small):
-    """A moving person that plays by itself, two panels side by side, a chart, and a rig that moves to its place."""
+    """A person that plays by itself, two panels, a chart, a rig that moves, and images with a line for each joint."""
     poses, rate = small.poses_world[:40], small.frame_rate
     alone = pose_figure(poses, HUMANEVA_15, frame_rate=rate)
     alone.layout.meta |= {"autoplay": True}
     compared = comparison_figure(dict.fromkeys(("one", "two"), poses + 0.02), poses, HUMANEVA_15, frame_rate=rate)
     chart = curve_figure({"error": ([1, 2, 3], [3, 2, 1])}, "epoch", "mm", "a falling line", log_y=True)
-    return alone, compared, chart, rig_figure(small)
+    seen = epipolar_figure(small.pixels[0, :2], small.cameras[0, :2], small.view_names[:2], HUMANEVA_15)
+    return alone, compared, chart, rig_figure(small), seen
 
 
 STEPS = ["start", "step 1", "end"]
@@ -146,7 +147,7 @@ class Reader:
         screen.detach()
 
 
-ALONE, COMPARED, CHART, RIG = range(4)
+ALONE, COMPARED, CHART, RIG, SEEN = range(5)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,7 @@ def reader(visit):
 
     def turned_to(number):
         hand = Reader(visit, number)
-        if number != CHART:
+        if number not in (CHART, SEEN):
             hand.canvas.press("Home")
         return hand
 
@@ -303,6 +304,15 @@ def test_a_rig_moves_step_by_step_and_begins_anew(reader, small):
     hand.press_play()
     hand.page.wait_for_function(SHOWS, arg=[hand.canvas, 0])
     hand.press_play()
+
+
+def test_images_alone_are_drawn_and_stepped_through(reader):
+    hand = reader(SEEN)
+    slider = hand.figure.query_selector("input[type=range]")
+    assert slider.get_attribute("aria-label") == "joint"
+    slider.press("ArrowRight")
+    hand.page.wait_for_function(SHOWS, arg=[hand.canvas, 1])
+    assert hand.figure.query_selector("output").inner_text() == HUMANEVA_15.joints[1].replace("_", " ")
 
 
 def test_nothing_plays_by_itself_for_those_who_ask_for_less_motion(reader, visit):
