@@ -40,7 +40,6 @@ def _page_files(app, pagename, templatename, context, doctree):
         if f'class="{name}"' in body:
             app.add_css_file("stage.css")
             context["metatags"] = context.get("metatags", "") + sides
-            context["script_files"][:] = [s for s in context["script_files"] if "mathjax" not in str(s.filename)]
             for script in scripts:
                 app.add_js_file(script, loading_method="defer")
 
