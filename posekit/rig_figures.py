@@ -48,7 +48,12 @@ def epipolar_figure(
     stroke = go.Scatter(mode="lines", line=dict(color=COLORS["right"], width=2.5), **UNNAMED)
     moving = ([dots[0]], [(stroke, lines), dots[1]])
     panels = [
-        Panel(f"camera {name}", [Layer(pixels[view : view + 1], skeleton, ghost=True)], tuple(size.tolist()), moving=traces)
+        Panel(
+            f"camera {name}",
+            [Layer(pixels[view : view + 1], skeleton, ghost=True, name="seen")],
+            tuple(size.tolist()),
+            moving=traces,
+        )
         for view, (name, size, traces) in enumerate(zip(view_names, cameras.image_size_px, moving))
     ]
     alt = (
