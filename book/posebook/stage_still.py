@@ -50,8 +50,8 @@ def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None
     parts += [line(truth[a], truth[b], TRUTH, TRUTH_M) for _, a, b in bones]
     head = stage["joints"].index("head")
     parts += [line(person[a], person[b], COLORS[side], LIMB_M) for side, a, b in depth_sorted]
-    x, y, scale = put(person[head])
-    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{HEAD_M * scale:.1f}" fill="{COLORS['centre']}"/>')
+    (x, y, scale), grey = put(person[head]), COLORS["centre"]
+    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{HEAD_M * scale:.1f}" fill="{grey}"/>')
     if camera:
         flat = [on_picture(camera, seen_by(camera, joint)) for joint in truth]
         parts += [line(a, b, CAMERA, opacity=0.35) for a, b in zip(flat, person)]
