@@ -75,7 +75,8 @@ def comparison_figure(
         errors = 1000 * mean_of_present(mpjpe.per_joint(lifted, true), dim=0) if tint else None
         person = Layer(_follow(lifted, true), skeleton, errors_mm=errors)
         panels.append(Panel(name, [ghost, person], note=_errors_in_words(lifted, true)))
-    alt = f"Lifted skeletons in colour over the true one in grey, side by side: {', '.join(lifted_world)}."
+    redder = "; the redder a joint, the farther it is off with the roots together" if tint else ""
+    alt = f"Lifted skeletons in colour over the true one in grey, side by side: {', '.join(lifted_world)}{redder}."
     height = 340 if len(panels) > 2 else 420
     figure = show(panels, alt, frame_rate=frame_rate, **{"height": height, **options})
     figure.layout.meta |= {"roots": True}  # pages offer to put them together
