@@ -117,7 +117,7 @@ class Reader:
         return self.page.evaluate(PLAYS, self.canvas)
 
     def press_play(self):
-        self.figure.query_selector("button.pk-play").click()
+        self.figure.query_selector("button.pk-play").evaluate("button => button.click()")  # a busy machine is never at rest
 
     def start(self):
         x, y, width, height = (self.canvas.bounding_box()[key] for key in ("x", "y", "width", "height"))
@@ -154,6 +154,7 @@ ALONE, COMPARED, CHART, RIG, SEEN = range(5)
 def visit(browser, one_page):
     """The page on a screen that takes touches and has a mouse too, opened once for all tests."""
     with Visit(browser, one_page, "page", width=700, has_touch=True) as opened:
+        opened.page.set_default_timeout(120_000)
         yield opened
 
 
