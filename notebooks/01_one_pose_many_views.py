@@ -78,7 +78,7 @@ joints = skeleton.joints
 
 # %% [markdown]
 # Drag the figure to walk around the person.
-# Throughout the book left is blue and right is orange, and one square of the floor is half a metre wide.
+# Throughout the book left is blue and right is orange, and one square of the floor is half a metre wide, in a whole room a metre.
 
 # %%
 pose_figure(pose, skeleton, f"{subject}, {action.lower()}")

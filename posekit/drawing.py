@@ -26,6 +26,7 @@ EYE = dict(x=1.35, y=-1.15, z=0.55)
 HALF_VIEW = np.tan(np.pi / 8)  # plotly's camera sees 45 degrees from top to bottom
 PAGE_PX = {"wide": 720, "narrow": 330}  # of a figure in the book
 MARGIN = 0.97
+INSIDE = 0.002  # metres; plotly leaves out a line that lies on the border of its box
 PLAYBACK_RATE = 30  # drawn frames per second
 UNNAMED = dict(showlegend=False, hoverinfo="skip")
 LOOK = dict(
@@ -222,19 +223,20 @@ def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, number: i
     named.add(name)
     joint, skull = (4, 18) if line.shape[-1] == 3 else (4, 12)
     sizes = joint if head is None else [skull if point == head else joint for point in range(len(line))]
+    marker = dict(size=sizes, color=color, line=dict(width=0))  # of its own accord plotly rings markers of several sizes
     if line.shape[-1] == 3:
         x, y, z = line.T
-        style.update(line=dict(color=color, width=3 if layer.ghost else 9), marker=dict(size=sizes, color=color))
+        style.update(line=dict(color=color, width=3 if layer.ghost else 9), marker=marker)
         return go.Scatter3d(x=x, y=y, z=z, **style)
     x, y = line.T
-    style.update(line=dict(color=color, width=1.5 if layer.ghost else 3.5), marker=dict(size=sizes, color=color, opacity=1))
+    style.update(line=dict(color=color, width=1.5 if layer.ghost else 3.5), marker=marker | dict(opacity=1))
     return go.Scatter(x=x, y=y, **style)
 
 
 def _tinted(joints: np.ndarray, errors_mm: Tensor, axes: dict, number: int) -> go.Scatter3d:
     """Joints in the colour of their errors: pale where they are exact, dark red from 150 mm."""
     marker = dict(
-        size=8, color=errors_mm.detach().cpu().numpy().round().astype(np.float32), cmin=0, cmax=150, colorscale="YlOrRd"
+        size=4, color=errors_mm.detach().cpu().numpy().round().astype(np.float32), cmin=0, cmax=150, colorscale="YlOrRd"
     )
     return go.Scatter3d(
         **dict(zip("xyz", joints.T)),
@@ -291,13 +293,14 @@ def _distance(box, width: float, height: float) -> float:
 
 
 def _floor(box, step: float = 0.5) -> go.Scatter3d:
-    """Grid lines on the ground, half a metre apart, instead of axes."""
+    """Grid lines on the ground, half a metre apart, in a whole room a metre, instead of axes."""
     (x0, x1), (y0, y1), _ = box
     step = step if x1 - x0 < 4 else 2 * step
     lines = [[(x, y0), (x, y1)] for x in np.arange(x0, x1 + 1e-6, step)] + [
         [(x0, y), (x1, y)] for y in np.arange(y0, y1 + 1e-6, step)
     ]
-    points = np.array([[*line, (np.nan, np.nan)] for line in lines], dtype=np.float32).reshape(-1, 2)
+    points = np.array([[*line, (np.nan, np.nan)] for line in lines]).reshape(-1, 2)
+    points = points.clip((x0 + INSIDE, y0 + INSIDE), (x1 - INSIDE, y1 - INSIDE)).astype(np.float32)
     z = np.zeros(len(points), dtype=np.float32)
     return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color=FLOOR, width=1), **UNNAMED)
 

@@ -117,8 +117,8 @@ def lifting_figure(
         Panel(titles[1], person, box=PERSON_BOX),
     ]
     alt = (
-        f"Left, {titles[0]}: a 2D pose in an image. Right, {titles[1]}: the pose in 3D. "
-        "Both are in colour over the true pose in grey."
+        f"On the left a 2D pose in an image ({titles[0]}), on the right a pose in 3D ({titles[1]}), both in colour over the "
+        "true one in grey."
     )
     return show(panels, alt, **options)
 
@@ -268,8 +268,8 @@ def reprojection_figure(
         for j, seen_by in enumerate(view_names)
     ]
     alt = (
-        f"{len(panels)} small images. Each row shows the pose lifted from one camera, projected into every camera, in colour "
-        "over the 2D pose seen there, in grey."
+        "In each row the pose lifted from one camera, projected into every camera, in colour over the 2D pose seen there, in "
+        f"grey. These are {len(panels)} small images."
     )
     return show(panels, alt, arrange="grid", **{"height": 560, **options})
 

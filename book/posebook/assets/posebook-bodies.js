@@ -2,6 +2,7 @@
 // A figure holds joints only; what stands around them is made here, anew for every frame.
 "use strict";
 (() => {
+  const STOUTEST = 0.35; // metres; no limb is thicker than with bones of that length
   const ROUND = 8; // corners of a limb's cross-section
   const SHADES = 12; // discs whose overlap makes a shadow soft at its edge
   const minus = (a, b) => a.map((value, k) => value - b[k]);
@@ -59,7 +60,7 @@
       return joints.flatMap((from, k) => (k % 3 ? [] : [{ from, to: joints[k + 1], side, isHead: k + 1 === head }]));
     });
     const lengths = bones.map(({ from, to }) => size(minus(to, from))).filter(Number.isFinite);
-    const usual = lengths.sort((a, b) => a - b)[lengths.length >> 1] || 0.25;
+    const usual = Math.min(lengths.sort((a, b) => a - b)[lengths.length >> 1] || 0.25, STOUTEST); // a wrong pose may be huge
     for (const { from, to, side, isHead } of bones) {
       const present = known(from) && known(to);
       const [a, b] = present ? [from, to] : [[NaN, NaN, NaN], [NaN, NaN, NaN]];
