@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from posebook.figure import palette_css
 from posekit import colors
 
 ROOT = Path(__file__).parent.parent
@@ -29,8 +30,8 @@ def test_drawings_of_people_have_both_sides():
 
 
 def test_no_code_types_a_colour_of_the_palette_again():
-    suffixes = (".py", ".js", ".css", ".md")
-    again = [path.name for path in CODE if path.suffix in suffixes and {c.upper() for c in typed(path)} & PALETTE]
+    suffixes, palette = (".py", ".js", ".css", ".md"), {*PALETTE, *colors.DARK.values()}
+    again = [path.name for path in CODE if path.suffix in suffixes and {c.upper() for c in typed(path)} & palette]
     assert again == ["colors.py"]
 
 
@@ -62,3 +63,9 @@ def test_people_stand_out_from_the_page_and_from_their_ghosts(ground):
 
 def test_every_colour_has_a_counterpart_on_dark_pages():
     assert {*PALETTE, *colors.LINES} == set(colors.DARK)
+
+
+def test_pages_name_each_colour_with_its_counterpart():
+    light, dark = (dict(re.findall(r"--pk-(\w+): (#\w+)", line)) for line in palette_css().splitlines()[:2])
+    assert {light[side] for side in colors.COLORS} == set(colors.COLORS.values())
+    assert dark == {name: colors.DARK[color] for name, color in light.items()}
