@@ -78,7 +78,7 @@ joints = skeleton.joints
 
 # %% [markdown]
 # Drag the figure to walk around the person.
-# Throughout the book left is blue and right is orange, and one square of the floor is half a metre wide.
+# Throughout the book left is blue and right is orange, and one square of the floor is half a metre wide, in a whole room a metre.
 
 # %%
 pose_figure(pose, skeleton, f"{subject}, {action.lower()}")
@@ -107,7 +107,8 @@ assert (pose[:, 2] > 0).all()
 
 # %%
 cameras = dataset.cameras[0]  # those of the first clip
-scene_figure(pose, cameras, dataset.view_names, skeleton)
+seen = dataset.pixels[frame]
+scene_figure(pose, cameras, dataset.view_names, skeleton, pixels=seen)
 
 # %% [markdown]
 # Every camera has coordinates of its own: x to the right, y down, and z forward along its line of sight.
@@ -258,9 +259,10 @@ assert (moved_px[1:] > 10).all()
 # %%
 clip = dataset.clips[0]
 stop = min(clip.start + int(seconds * dataset.frame_rate), clip.stop)
-moving = dataset.poses_world[clip.start : stop]
-rate = dataset.frame_rate
-scene_figure(moving, cameras, dataset.view_names, skeleton, frame_rate=rate)
+beginning = slice(clip.start, stop)
+moving, seen = dataset.poses_world[beginning], dataset.pixels[beginning]
+shown = dict(frame_rate=dataset.frame_rate, pixels=seen)
+scene_figure(moving, cameras, dataset.view_names, skeleton, **shown)
 
 # %% [markdown]
 # ## What we saw

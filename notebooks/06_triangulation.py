@@ -321,12 +321,12 @@ lines = [line(*one) for one in spoilt_mm.items()]
 Markdown(table([f"{100 * outliers:.0f} % outliers, synthetic", *header], lines))
 
 # %% [markdown]
-# This is the moment with the most blunders:
+# This is the moment with the most blunders. The redder a joint, the farther it is off with the roots together:
 
 # %%
 frame = hit.sum((1, 2)).argmax().item()
 poses = {name: points[frame].float() for name, points in found.items()}
-comparison_figure(poses, test.poses_world[frame], test.skeleton)
+comparison_figure(poses, test.poses_world[frame], test.skeleton, tint=True)
 
 # %% [markdown]
 # ## Missing joints

@@ -324,14 +324,15 @@ median, worst = each.quantile(0.5), each.quantile(0.99)
 f"median {median:.1f} mm, one in a hundred above {worst:.1f} mm"
 
 # %% [markdown]
-# This is the worst of all poses:
+# This is the worst of all poses. The redder a joint, the farther it is off with the roots together:
 
 # %%
 frame, view = divmod(each.argmax().item(), len(test.view_names))
 camera = test.frame_cameras[frame, view]
 worst_pose = {"lifted": camera.camera_to_world(lifted[frame, view])}
 clip = test.clips[test.clip_of_frame[frame]]
-comparison_figure(worst_pose, test.poses_world[frame], test.skeleton, height=320)
+options = dict(tint=True, height=320)
+comparison_figure(worst_pose, test.poses_world[frame], test.skeleton, **options)
 
 # %%
 f"{clip.subject}, {clip.action}, seen by {test.view_names[view]}"

@@ -257,7 +257,7 @@ def of_true_size(rig):
 sized = [of_true_size(rig) for rig in path]
 seen = torch.stack([triangulate(some[:1], rig).points[0] for rig in sized]).float()
 labels = [f"step {k}: {turn:.1f}° off" for k, turn in enumerate(turns)]
-alt = "A room with three cameras in grey. Three green cameras begin elsewhere, beside a distorted person, and within a few steps stand on the grey ones, around a person of natural shape."
+alt = "Three green cameras begin elsewhere than the true ones, in grey, beside a distorted person, and within a few steps stand on them, around a person of natural shape."
 
 # %% tags=["hide-input"]
 moving_rig_figure(

@@ -240,6 +240,7 @@ scene_figure(
     smooth.view_names,
     BODY_25B,
     smooth.frame_rate / 2,
+    pixels=smooth.pixels[::2],
 )
 
 # %% [markdown]

@@ -1,9 +1,9 @@
 """Every colour of the figures, once: change one here, and the drawings under `book/images` that have it as well."""
 
-COLORS = {"left": "#0072B2", "right": "#D55E00", "centre": "#808080"}
+COLORS = {"left": "#0072B2", "right": "#D55E00", "centre": "#404040"}
 """The sides of a person. Blue and vermilion, from Okabe and Ito's palette, differ for colour-blind readers too."""
 
-GHOST = "#8A8A8A"
+GHOST = "#949494"
 """A true pose behind a lifted one, and the borders of images."""
 
 FLOOR = "#9A9A9A"
@@ -14,3 +14,25 @@ CAMERA = "#009E73"
 
 LINES = (COLORS["left"], COLORS["right"], CAMERA, "#CC79A7", "#8A6D00")
 """Curves, which differ in their dashes as well."""
+
+DARK = {
+    COLORS["left"]: "#56B4E9",
+    COLORS["right"]: "#FF8C42",
+    COLORS["centre"]: "#DEDEDE",
+    GHOST: "#757575",
+    FLOOR: "#6E6E6E",
+    CAMERA: "#2FCB9B",
+    LINES[3]: "#E39BC4",
+    LINES[4]: "#D9B53C",
+}
+"""Each colour's counterpart on a dark page."""
+
+
+def dark_rules(drawings: str) -> str:
+    """CSS that gives SVG the counterparts of its colours.
+
+    Args:
+        drawings: selector of SVG elements on a dark page.
+    """
+    looks = ((use, light, dark) for light, dark in DARK.items() for use in ("stroke", "fill"))
+    return "".join(f'{drawings} [{use}="{light}"] {{ {use}: {dark}; }}\n' for use, light, dark in looks)

@@ -1,13 +1,15 @@
 """How people are drawn: panels of skeletons side by side, still or moving, as one plotly figure.
 
 Left is blue, right is vermilion, the middle grey, the true pose thin and grey; see `colors`.
-3D panels are in metres with equal axes, one viewpoint and one scale; 2D panels are images in pixels. Every figure has
-an alternative text in `layout.meta["alt"]`. `layout.meta` also holds two placements of the panels, "wide" and
-"narrow", which the book's pages switch between.
+3D panels are in metres with equal axes, one viewpoint and one scale, from where all of their boxes can be seen;
+2D panels are images in pixels. Every figure has an alternative text in `layout.meta["alt"]`. `layout.meta` also holds
+two placements of the panels, "wide" and "narrow", which the book's pages switch between, and "loop", the stretch of a
+moving figure that they repeat. A trace of bones says in its `meta` whose they are; pages clothe them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count, product
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,9 +20,14 @@ from torch import Tensor
 from posekit.colors import COLORS, FLOOR, GHOST
 from posekit.skeleton import Skeleton
 
-PERSON_BOX = ((-1.0, 1.0), (-1.0, 1.0), (0.0, 2.0))
 EYE = dict(x=1.35, y=-1.15, z=0.55)
-PLAYBACK_RATE = 15  # drawn frames per second
+"""Where a viewer stands, as a direction from the middle of the box."""
+
+HALF_VIEW = np.tan(np.pi / 8)  # plotly's camera sees 45 degrees from top to bottom
+PAGE_PX = {"wide": 720, "narrow": 330}  # of a figure in the book
+MARGIN = 0.97
+INSIDE = 0.002  # metres; plotly leaves out a line that lies on the border of its box
+PLAYBACK_RATE = 30  # drawn frames per second
 UNNAMED = dict(showlegend=False, hoverinfo="skip")
 LOOK = dict(
     paper_bgcolor="rgba(0,0,0,0)",
@@ -35,26 +42,32 @@ LOOK = dict(
 
 @dataclass(frozen=True)
 class Layer:
-    """One person: poses (F, J, 2 or 3), with F = 1 for a still. A ghost is drawn thin and grey."""
+    """One person: poses (F, J, 2 or 3), with F = 1 for a still. A ghost is drawn thin and grey.
+
+    `name` stands in the key, instead of the sides or "truth". `errors_mm` (J) tints the joints.
+    """
 
     poses: Tensor
     skeleton: Skeleton
     ghost: bool = False
     name: str = ""
+    errors_mm: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Panel:
     """A titled picture of some people: in an image if `image_size` (width, height) is given, otherwise in a 3D box.
 
+    Without a `box`, one is fitted to the people of all such panels. A `note` stands under the picture.
     `extra` are further traces, and `moving` traces with their coordinates (F, N, 2 or 3) in every frame; NaN ends a line.
     """
 
     title: str
     layers: list[Layer]
     image_size: tuple[float, float] | None = None
-    box: tuple = PERSON_BOX
+    box: tuple | None = None
     extra: list[go.Scatter3d] = field(default_factory=list)
+    note: str = ""
     moving: list[tuple[BaseTraceType, Tensor]] = field(default_factory=list)
 
 
@@ -80,8 +93,8 @@ def show(
         frame_names: what the slider says at every drawn frame; default the time.
     """
     stride = max(1, round(frame_rate / PLAYBACK_RATE)) if frame_rate else 1
-    figure, moving = go.Figure(), []
-    titles = []
+    panels = _with_boxes(panels)
+    figure, moving, named, numbers = go.Figure(), [], set(), count()
     for index, panel in enumerate(panels):
         axes = _add_axes(figure, panel, index)
         for trace in panel.extra:
@@ -91,27 +104,82 @@ def show(
             moving.append((len(figure.data), lines))
             figure.add_trace(trace.update(dict(zip("xyz", lines[0].T)) | axes))
         for layer in panel.layers:
-            named = index == 0 and layer is next((one for one in panel.layers if not one.ghost), None)
-            for side in COLORS:
-                lines = _bone_lines(layer, side)[::stride]
-                if lines.shape[1]:
-                    moving.append((len(figure.data), lines))
-                    figure.add_trace(_line_trace(lines[0], layer, side, axes, legend=named))
-        titles.append(dict(text=panel.title, showarrow=False, xref="paper", yref="paper", xanchor="center", yanchor="bottom"))
-    figure.update_layout(annotations=titles, **LOOK)
-    wide, narrow = (_placement(panels, arrange, height, is_narrow, columns) for is_narrow in (False, True))
-    for key, value in wide.items():
-        figure.layout[key] = value
-    figure.update_layout(meta=dict(alt=alt, wide=wide, narrow=narrow))
+            for trace, lines in _person(layer, axes, next(numbers), named):
+                moving.append((len(figure.data), lines[::stride]))
+                figure.add_trace(trace)
+    figure.update_layout(annotations=_texts(panels), **LOOK)
+    placements = {name: _placement(panels, arrange, height, name == "narrow", columns) for name in PAGE_PX}
+    for key, value in placements["wide"].items():
+        if key != "eye":
+            figure.layout[key] = value
+    for scene in {trace.scene for trace in figure.data if trace.type == "scatter3d"}:
+        figure.layout[scene].camera.eye = placements["wide"]["eye"]
+    figure.update_layout(meta=dict(alt=alt, **placements))
     if frame_rate:
-        _animate(figure, [(index, lines) for index, lines in moving if len(lines) > 1], stride / frame_rate, frame_names)
+        moving = [(index, lines) for index, lines in moving if len(lines) > 1]
+        _animate(figure, moving, stride / frame_rate, frame_names)
+        steps = frame_names and (0, len(frame_names) - 1, True)  # steps of something, which begin anew
+        figure.layout.meta |= dict(loop=steps or _loop([lines for _, lines in moving]))
     return figure
+
+
+def _with_boxes(panels: list[Panel]) -> list[Panel]:
+    """The panels, with one box around the people of all those that have none: a square floor, and no less than a person."""
+    people = [layer.poses for panel in panels if panel.image_size is None and panel.box is None for layer in panel.layers]
+    if not people:
+        return panels
+    points = torch.cat([poses.detach().cpu().flatten(0, -2) for poses in people])
+    points = points[points.isfinite().all(-1)]
+    reach = 0.25 * np.ceil(points[:, :2].abs().amax().clamp(0.6, 1.9).item() / 0.25 + 0.4)
+    low, high = points[:, 2].amin().clamp(-0.3, 0).item(), points[:, 2].amax().clamp(1.6, 3.9).item() + 0.12
+    box = ((-reach, reach), (-reach, reach), (low, high))
+    return [panel if panel.image_size or panel.box else replace(panel, box=box) for panel in panels]
+
+
+def _texts(panels: list[Panel]) -> list[dict]:
+    """Titles, one per panel, and after them the notes."""
+    at = dict(showarrow=False, xref="paper", yref="paper", xanchor="center")
+    titles = [dict(text=panel.title, yanchor="bottom", **at) for panel in panels]
+    return titles + [dict(text=panel.note, yanchor="top", **at) for panel in panels if panel.note]
+
+
+def _loop(moving: list[np.ndarray]) -> tuple[int, int, bool]:
+    """First and last frame of what is played again and again, and whether the last joins the first.
+
+    It joins if some later half of the clip ends nearly where it began: not farther off than three frames' movement.
+    Otherwise it is played there and back.
+    """
+    rooms = [lines for lines in moving if lines.shape[-1] == 3]
+    table = torch.cat([torch.from_numpy(lines).flatten(1).nan_to_num() for lines in rooms or moving], dim=1)
+    apart = torch.cdist(table, table)
+    first, last = torch.triu_indices(len(table), len(table), max(2, len(table) // 2))
+    if len(first):
+        best = apart[first, last].argmin()
+        if apart[first[best], last[best]] <= 3 * apart.diagonal(1).median():
+            return first[best].item(), last[best].item() - 1, True
+    return 0, len(table) - 1, False
+
+
+def _person(layer: Layer, axes: dict, number: int, named: set[str]) -> list[tuple]:
+    """A layer's traces, each with what it shows in every frame (F, points, D). `named` holds what is in the key already."""
+    made = []
+    for side in COLORS:
+        lines = _bone_lines(layer, side)
+        if lines.shape[1]:
+            made.append((_line_trace(lines[0], layer, side, axes, number, named), lines))
+    if layer.errors_mm is not None:
+        joints = _rounded(layer.poses)
+        made.append((_tinted(joints[0], layer.errors_mm, axes, number), joints))
+    return made
+
+
+def _bones(skeleton: Skeleton, side: str) -> list[tuple[int, int]]:
+    return [bone for bone in skeleton.bones if skeleton.sides[bone[1]] == side]
 
 
 def _bone_lines(layer: Layer, side: str) -> np.ndarray:
     """(F, 3 x bones, D): parent, child, gap for every bone of one side, so that one trace draws them all."""
-    skeleton = layer.skeleton
-    bones = [bone for bone in skeleton.bones if skeleton.sides[bone[1]] == side]
+    bones = _bones(layer.skeleton, side)
     poses = layer.poses.detach().cpu()
     if not bones:
         return np.zeros((len(poses), 0, poses.shape[-1]), dtype=np.float32)
@@ -125,37 +193,71 @@ def _rounded(lines: Tensor) -> np.ndarray:
     return lines.detach().cpu().numpy().round(1 if lines.shape[-1] == 2 else 3).astype(np.float32)
 
 
-def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, legend: bool):
+def _head(skeleton: Skeleton, side: str) -> int | None:
+    """Which point of a side's lines is the head: its top, or in a detector's skeleton the nose."""
+    names = [skeleton.joints[child] for _, child in _bones(skeleton, side)]
+    name = next((name for name in ("head", "nose") if name in names), None)
+    return None if name is None else 3 * names.index(name) + 1
+
+
+def _root(skeleton: Skeleton, side: str) -> int | None:
+    """Which point of a side's lines is the root, where a bone begins there."""
+    parents = [parent for parent, _ in _bones(skeleton, side)]
+    return 3 * parents.index(0) if 0 in parents else None
+
+
+def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, number: int, named: set[str]):
     color = GHOST if layer.ghost else COLORS[side]
+    name = layer.name or ("truth" if layer.ghost else side)
+    head, root = _head(layer.skeleton, side), _root(layer.skeleton, side)
+    places = {key: point for key, point in (("head", head), ("root", root)) if point is not None}
     style = dict(
         mode="lines" if layer.ghost else "lines+markers",
-        name=layer.name or side,
-        legendgroup=side,
-        showlegend=legend and side != "centre",
+        name=name,
+        legendgroup=name,
+        showlegend=name not in {*named, "centre"},
         hoverinfo="skip",
+        meta=dict(person=number, ghost=layer.ghost) | places,
         **axes,
     )
+    named.add(name)
+    joint, skull = (4, 18) if line.shape[-1] == 3 else (4, 12)
+    sizes = joint if head is None else [skull if point == head else joint for point in range(len(line))]
+    marker = dict(size=sizes, color=color, line=dict(width=0))  # of its own accord plotly rings markers of several sizes
     if line.shape[-1] == 3:
         x, y, z = line.T
-        style.update(line=dict(color=color, width=3 if layer.ghost else 7), marker=dict(size=3, color=color))
+        style.update(line=dict(color=color, width=3 if layer.ghost else 9), marker=marker)
         return go.Scatter3d(x=x, y=y, z=z, **style)
     x, y = line.T
-    style.update(line=dict(color=color, width=1.5 if layer.ghost else 2.5), marker=dict(size=4, color=color))
+    style.update(line=dict(color=color, width=1.5 if layer.ghost else 3.5), marker=marker | dict(opacity=1))
     return go.Scatter(x=x, y=y, **style)
+
+
+def _tinted(joints: np.ndarray, errors_mm: Tensor, axes: dict, number: int) -> go.Scatter3d:
+    """Joints in the colour of their errors: pale where they are exact, dark red from 150 mm."""
+    marker = dict(
+        size=4, color=errors_mm.detach().cpu().numpy().round().astype(np.float32), cmin=0, cmax=150, colorscale="YlOrRd"
+    )
+    return go.Scatter3d(
+        **dict(zip("xyz", joints.T)),
+        mode="markers",
+        marker=marker,
+        meta=dict(person=number, ghost=False, joints=True),
+        **UNNAMED,
+        **axes,
+    )
 
 
 def _add_axes(figure: go.Figure, panel: Panel, index: int) -> dict:
     """Give the panel its scene or its pair of axes; returns the keywords that place a trace in them."""
     suffix = "" if index == 0 else str(index + 1)
     if panel.image_size is None:
-        ranges = dict(zip(("xaxis", "yaxis", "zaxis"), panel.box))
-        spans = {axis[0]: high - low for axis, (low, high) in ranges.items()}
-        largest = max(spans.values())
+        ranges = zip(("xaxis", "yaxis", "zaxis"), panel.box)
         figure.layout["scene" + suffix] = dict(
-            **{axis: dict(range=limits, visible=False, autorange=False) for axis, limits in ranges.items()},
+            **{axis: dict(range=limits, visible=False, autorange=False) for axis, limits in ranges},
             aspectmode="manual",
-            aspectratio={axis: 1.5 * span / largest for axis, span in spans.items()},
-            camera=dict(eye=EYE, center=dict(x=0, y=0, z=-0.08)),
+            aspectratio=dict(zip("xyz", _aspect(panel.box))),
+            camera=dict(eye=EYE, center=dict(x=0, y=0, z=0)),
             uirevision="keep the reader's viewpoint",
             bgcolor="rgba(0,0,0,0)",
         )
@@ -173,41 +275,66 @@ def _add_axes(figure: go.Figure, panel: Panel, index: int) -> dict:
     return axes
 
 
+def _aspect(box) -> np.ndarray:
+    """Lengths of a box's sides in plotly's units."""
+    spans = np.ptp(np.array(box), axis=1)
+    return 1.5 * spans / spans.max()
+
+
+def _distance(box, width: float, height: float) -> float:
+    """How far off, along `EYE`, a camera sees all corners of a box in a panel of that many pixels, in plotly's units."""
+    corners = np.array(list(product((-0.5, 0.5), repeat=3))) * _aspect(box)
+    sight = -np.array([EYE[axis] for axis in "xyz"]) / np.linalg.norm(list(EYE.values()))
+    right = np.cross(sight, (0, 0, 1))
+    right /= np.linalg.norm(right)
+    across, up, along = (np.abs(corners @ right), np.abs(corners @ np.cross(right, sight)), corners @ sight)
+    reach = MARGIN * HALF_VIEW * np.array([width / height, 1.0])
+    return float(np.max(np.maximum(across / reach[0], up / reach[1]) - along))
+
+
 def _floor(box, step: float = 0.5) -> go.Scatter3d:
-    """Grid lines on the ground, half a metre apart, instead of axes."""
-    (x0, x1), (y0, y1), (z0, _) = box
+    """Grid lines on the ground, half a metre apart, in a whole room a metre, instead of axes."""
+    (x0, x1), (y0, y1), _ = box
     step = step if x1 - x0 < 4 else 2 * step
     lines = [[(x, y0), (x, y1)] for x in np.arange(x0, x1 + 1e-6, step)] + [
         [(x0, y), (x1, y)] for y in np.arange(y0, y1 + 1e-6, step)
     ]
-    points = np.array([[*line, (np.nan, np.nan)] for line in lines], dtype=np.float32).reshape(-1, 2)
-    z = np.full(len(points), z0, dtype=np.float32)
+    points = np.array([[*line, (np.nan, np.nan)] for line in lines]).reshape(-1, 2)
+    points = points.clip((x0 + INSIDE, y0 + INSIDE), (x1 - INSIDE, y1 - INSIDE)).astype(np.float32)
+    z = np.zeros(len(points), dtype=np.float32)
     return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color=FLOOR, width=1), **UNNAMED)
 
 
 def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool, columns: int | None = None) -> dict:
     """Where each panel and title goes, as plotly layout keys."""
-    count = len(panels)
+    total = len(panels)
+    page_px = PAGE_PX["narrow" if narrow else "wide"] - 16  # the figure's own margins
     if arrange == "stack":
-        cells, rows = _stacked(count, narrow)
+        cells, rows = _stacked(total, narrow)
     else:
-        columns = columns or (count if arrange == "row" else round(count**0.5))
+        columns = columns or (total if arrange == "row" else round(total**0.5))
         columns = min(columns, 2) if narrow and arrange == "row" else columns
-        rows = -(-count // columns)
-        cells = [((i % columns) / columns, 1 - (i // columns + 1) / rows, 1 / columns, 1 / rows) for i in range(count)]
+        rows = -(-total // columns)
+        cells = [((i % columns) / columns, 1 - (i // columns + 1) / rows, 1 / columns, 1 / rows) for i in range(total)]
     pixels = height
     if narrow:
         pixels = {"stack": 460, "row": 60 + 250 * rows, "grid": 380}[arrange]
-    title = 24 / pixels
-    keys = {"height": pixels}
+    title, note = 24 / pixels, (20 / pixels if any(panel.note for panel in panels) else 0)
+    keys, distances, notes = {"height": pixels}, [], count(len(panels))
     for index, (panel, (x, y, w, h)) in enumerate(zip(panels, cells)):
         suffix = "" if index == 0 else str(index + 1)
-        across, up = [x + 0.01, x + w - 0.01], [y + 0.01, y + h - title]
+        across, up = [x + 0.01, x + w - 0.01], [y + 0.01 + note, y + h - title]
         if panel.image_size is None:
             keys |= {f"scene{suffix}.domain.x": across, f"scene{suffix}.domain.y": up}
+            distances.append(_distance(panel.box, np.ptp(across) * page_px, np.ptp(up) * pixels))
         else:
             keys |= {f"xaxis{suffix}.domain": across, f"yaxis{suffix}.domain": up}
         keys |= {f"annotations[{index}].x": x + w / 2, f"annotations[{index}].y": up[1]}
+        if panel.note:
+            place = f"annotations[{next(notes)}]"
+            keys |= {f"{place}.x": x + w / 2, f"{place}.y": up[0]}
+    length = np.linalg.norm(list(EYE.values()))
+    keys["eye"] = {axis: round(max(distances, default=length) / length * along, 4) for axis, along in EYE.items()}
     return keys
 
 
@@ -221,8 +348,7 @@ def _stacked(count: int, narrow: bool):
 
 def _animate(figure: go.Figure, moving: list, seconds_per_frame: float, names: Sequence[str] | None) -> None:
     traces = [index for index, _ in moving]
-    count = len(moving[0][1])
-    names = names or [f"{k * seconds_per_frame:.2f} s" for k in range(count)]
+    names = names or [f"{k * seconds_per_frame:.2f} s" for k in range(len(moving[0][1]))]
     figure.frames = [
         go.Frame(name=name, traces=traces, data=[_moved(figure.data[index], lines[k]) for index, lines in moving])
         for k, name in enumerate(names)

@@ -1,24 +1,27 @@
 """The book's figures: poses, drawn people, views, reprojections, curves, bars. `drawing` defines their look."""
 
-from collections.abc import Iterable
-
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA, COLORS, GHOST, LINES
-from posekit.drawing import EYE, LOOK, UNNAMED, Layer, Panel, show
+from posekit.drawing import LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
+from posekit.metrics import mean_of_present, mpjpe, root_error
 from posekit.renaming import renamed
 from posekit.samples import Views
 from posekit.scenes import Scene
 from posekit.skeleton import Skeleton
 
+PERSON_BOX = ((-1.0, 1.0), (-1.0, 1.0), (0.0, 2.0))  # the same for every pose that an explorer shows
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-ROOM_BOX = ((-4.6, 4.6), (-4.6, 4.6), (0.0, 2.4))
 
 _LOG = dict(type="log", tickvals=[m * 10**e for e in range(-2, 5) for m in (1, 2, 3, 5, 7)], tickformat="~g")
+
+_GRID = dict(
+    gridcolor="rgba(138,138,138,0.3)", zeroline=False, linecolor=GHOST, fixedrange=True
+)  # a drag or swipe moves no axis
 
 
 def _still(poses: Tensor) -> Tensor:
@@ -48,19 +51,41 @@ def pose_figure(
 
 @renamed(truth_world="true_world")
 def comparison_figure(
-    lifted_world: dict[str, Tensor], true_world: Tensor, skeleton: Skeleton, frame_rate: float | None = None, **options
+    lifted_world: dict[str, Tensor],
+    true_world: Tensor,
+    skeleton: Skeleton,
+    frame_rate: float | None = None,
+    tint: bool = False,
+    **options,
 ) -> go.Figure:
     """Lifted poses side by side, one panel per method, each over the true pose, thin and grey. All in world metres.
+
+    Under each panel stand its `mpjpe` and `root_error`, means over the frames.
 
     Args:
         lifted_world: (J, 3) or (F, J, 3) by the title of the panel.
         true_world: the same frames.
+        tint: colour each joint by its mean distance from the true one, roots together.
     """
     true = _still(true_world)
     ghost = Layer(_follow(true, true), skeleton, ghost=True)
-    panels = [Panel(name, [ghost, Layer(_follow(_still(poses), true), skeleton)]) for name, poses in lifted_world.items()]
-    alt = f"Lifted skeletons in colour over the true one in grey, side by side: {', '.join(lifted_world)}."
-    return show(panels, alt, frame_rate=frame_rate, **options)
+    panels = []
+    for name, poses in lifted_world.items():
+        lifted = _still(poses)
+        errors = 1000 * mean_of_present(mpjpe.per_joint(lifted, true), dim=0) if tint else None
+        person = Layer(_follow(lifted, true), skeleton, errors_mm=errors)
+        panels.append(Panel(name, [ghost, person], note=_errors_in_words(lifted, true)))
+    redder = "; the redder a joint, the farther it is off with the roots together" if tint else ""
+    alt = f"Lifted skeletons in colour over the true one in grey, side by side: {', '.join(lifted_world)}{redder}."
+    height = 340 if len(panels) > 2 else 420
+    figure = show(panels, alt, frame_rate=frame_rate, **{"height": height, **options})
+    figure.layout.meta |= {"roots": True}  # pages offer to put them together
+    return figure
+
+
+def _errors_in_words(lifted: Tensor, true: Tensor) -> str:
+    shape, root = (1000 * metric(lifted, true).nanmean() for metric in (mpjpe, root_error))
+    return f"mpjpe {shape:.0f} mm, root {root:.0f} mm"
 
 
 @renamed(truth_world="true_world")
@@ -87,10 +112,13 @@ def lifting_figure(
         Layer(_still(pixels), skeleton),
     ]
     person = [Layer(_follow(true, true), skeleton, ghost=True), Layer(_follow(lifted, true), skeleton)]
-    panels = [Panel(titles[0], image, image_size=tuple(camera.image_size_px.tolist())), Panel(titles[1], person)]
+    panels = [
+        Panel(titles[0], image, image_size=tuple(camera.image_size_px.tolist())),
+        Panel(titles[1], person, box=PERSON_BOX),
+    ]
     alt = (
-        f"Left, {titles[0]}: a 2D pose in an image. Right, {titles[1]}: the pose in 3D. "
-        "Both are in colour over the true pose in grey."
+        f"On the left a 2D pose in an image ({titles[0]}), on the right a pose in 3D ({titles[1]}), both in colour over the "
+        "true one in grey."
     )
     return show(panels, alt, **options)
 
@@ -101,6 +129,7 @@ def scene_figure(
     view_names: tuple[str, ...],
     skeleton: Skeleton,
     frame_rate: float | None = None,
+    pixels: Tensor | None = None,
     **options,
 ) -> go.Figure:
     """A person in a room with the cameras that see them, and what each camera sees.
@@ -109,10 +138,14 @@ def scene_figure(
         poses_world: (J, 3) or (F, J, 3), world metres.
         cameras: leading axis (V,).
         view_names: V names.
+        pixels: the detections, (V, J, 2) or (F, V, J, 2); by default what exact ones would be.
     """
     poses = _still(poses_world)
-    pixels = cameras.world_to_pixels(poses.unsqueeze(1))
-    room = Panel("the room", [Layer(poses, skeleton)], box=ROOM_BOX, extra=[_frusta(cameras), _labels(cameras, view_names)])
+    if pixels is None:
+        pixels = cameras.world_to_pixels(poses.unsqueeze(1))
+    pixels = pixels if pixels.ndim == 4 else pixels.unsqueeze(0)
+    box = _around(poses[:, 0], cameras.centers_world)
+    room = Panel("the room", [Layer(poses, skeleton)], box=box, extra=[_frusta(cameras), _labels(cameras, view_names)])
     images = [
         Panel(f"camera {name}", [Layer(pixels[:, view], skeleton)], image_size=tuple(cameras.image_size_px[view].tolist()))
         for view, name in enumerate(view_names)
@@ -133,25 +166,21 @@ def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **optio
         alt: what a reader who cannot see the figure should know.
         options: of `drawing.show`, such as `columns` or `height`.
     """
-    box = _around(scenes.values())
+    box = _around(*[torch.cat([scene.poses_world[:, 0], scene.cameras.centers_world]) for scene in scenes.values()])
     panels = [
         Panel(title, [Layer(_still(pose), skeleton) for pose in scene.poses_world], box=box, extra=[_frusta(scene.cameras)])
         for title, scene in scenes.items()
     ]
     figure = show(panels, alt, **options)
     figure.update_traces(line_width=4, marker_size=1.5, selector=dict(type="scatter3d", mode="lines+markers"))
-    for placement, nearer in (("wide", 0.8), ("narrow", 1.15)):
-        eye = {axis: nearer * value for axis, value in EYE.items()}
-        suffixes = ("" if index == 0 else index + 1 for index in range(len(panels)))
-        figure.layout.meta[placement].update({f"scene{suffix}.camera.eye": eye for suffix in suffixes})
-    return figure.update_scenes(camera_eye={axis: 0.8 * value for axis, value in EYE.items()})
+    return figure
 
 
-def _around(scenes: Iterable[Scene], margin: float = 0.8) -> tuple:
-    """A box on the floor around all people and cameras, which shows them larger than the whole room would."""
-    points = torch.cat([torch.cat([scene.poses_world[:, 0], scene.cameras.centers_world]) for scene in scenes])
-    low, high = (points.amin(0) - margin).tolist(), (points.amax(0) + margin).tolist()
-    return (low[0], high[0]), (low[1], high[1]), (0.0, max(2.2, high[2] - 0.4))
+def _around(*points_world: Tensor, margin: float = 0.3) -> tuple:
+    """A box on the floor, of whole metres, around people's roots and cameras."""
+    points = torch.cat(points_world)
+    (x0, y0, _), (x1, y1, _) = (points.amin(0) - margin).floor().tolist(), (points.amax(0) + margin).ceil().tolist()
+    return (x0, x1), (y0, y1), (0.0, max(2.2, points[:, 2].amax().item() + 0.5))
 
 
 def pictures_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **options) -> go.Figure:
@@ -198,7 +227,8 @@ def rays_figure(
     x, y, z = lines.numpy().T
     rays = go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=COLORS["right"], width=4), **UNNAMED)
     extra = [_frusta(cameras), _labels(cameras, view_names), rays]
-    panel = Panel("", [Layer(_still(pose_world), skeleton, ghost=True)], box=ROOM_BOX, extra=extra)
+    box = _around(_still(pose_world)[:, 0], cameras.centers_world)
+    panel = Panel("", [Layer(_still(pose_world), skeleton, ghost=True)], box=box, extra=extra)
     alt = (
         f"A room with a person in grey and cameras {', '.join(view_names)}; from each a ray runs to one joint, where they meet."
     )
@@ -231,15 +261,15 @@ def reprojection_figure(
     panels = [
         Panel(
             f"{lifted_from} in {seen_by}",
-            [Layer(_still(seen[j]), skeleton, ghost=True), Layer(_still(projected[i, j]), skeleton)],
+            [Layer(_still(seen[j]), skeleton, ghost=True, name="seen"), Layer(_still(projected[i, j]), skeleton)],
             image_size=tuple(views.cameras.image_size_px[j].tolist()),
         )
         for i, lifted_from in enumerate(view_names)
         for j, seen_by in enumerate(view_names)
     ]
     alt = (
-        f"{len(panels)} small images. Each row shows the pose lifted from one camera, projected into every camera, in colour "
-        "over the 2D pose seen there, in grey."
+        "In each row the pose lifted from one camera, projected into every camera, in colour over the 2D pose seen there, in "
+        f"grey. These are {len(panels)} small images."
     )
     return show(panels, alt, arrange="grid", **{"height": 560, **options})
 
@@ -249,11 +279,10 @@ def curve_figure(curves: dict[str, tuple[list, list]], x_title: str, y_title: st
     figure = go.Figure()
     for (name, (x, y)), color, dash in zip(curves.items(), LINES * 3, DASHES * 3):
         figure.add_trace(go.Scatter(x=x, y=y, name=name, mode="lines", line=dict(color=color, dash=dash, width=2)))
-    grid = dict(gridcolor="rgba(138,138,138,0.3)", zeroline=False, linecolor=GHOST)
-    figure.update_layout(**LOOK | dict(margin=dict(l=60, r=10, t=20, b=50), height=380, dragmode="zoom"))
+    figure.update_layout(**LOOK | dict(margin=dict(l=60, r=10, t=20, b=50), height=380, dragmode=False))
     figure.update_layout(
-        xaxis=dict(title=x_title, **grid),
-        yaxis=dict(title=y_title, **(_LOG if log_y else {}), **grid),
+        xaxis=dict(title=x_title, **_GRID),
+        yaxis=dict(title=y_title, **(_LOG if log_y else {}), **_GRID),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom"),  # above, where it hides no line
         showlegend=len(curves) > 1,
         meta=dict(alt=alt),
@@ -271,11 +300,10 @@ def bar_figure(bars: dict[str, dict[str, float]], x_title: str, alt: str) -> go.
         bar = dict(orientation="h", marker=dict(color=color), texttemplate="%{x:.1f}", textposition="auto", hoverinfo="skip")
         figure.add_trace(go.Bar(x=list(values.values()), y=list(values), name=name, **bar))
     labels = {label for values in bars.values() for label in values}
-    grid = dict(gridcolor="rgba(138,138,138,0.3)", zeroline=False, linecolor=GHOST)
     figure.update_layout(**LOOK | dict(margin=dict(l=8, r=10, t=30, b=50), dragmode=False))
     figure.update_layout(
         height=100 + (14 + 22 * len(bars)) * len(labels),
-        xaxis=dict(title=x_title, rangemode="tozero", fixedrange=True, **grid),
+        xaxis=dict(title=x_title, rangemode="tozero", **_GRID),
         yaxis=dict(autorange="reversed", automargin=True, fixedrange=True, ticksuffix=" "),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom", traceorder="normal"),
         showlegend=len(bars) > 1,

@@ -10,7 +10,7 @@ from html import escape
 from math import ceil, log10
 from pathlib import Path
 
-from posekit.colors import CAMERA, COLORS
+from posekit.colors import CAMERA, COLORS, DARK
 from posekit.html_tables import inline
 from posekit.records import Record, is_lost
 from posekit.settings import Experiment
@@ -19,11 +19,11 @@ from posekit.tables import Listing, Row
 
 NAMES = {"humaneva": "HumanEva-I", "human36m": "Human3.6M", "synthetic": "synthetic people"}
 SERIES = {
-    "the report's settings": (COLORS["right"], "#FF9A4D"),
-    "our settings": (COLORS["left"], "#5CB8F0"),
-    "beyond the report": (CAMERA, "#3CCF9E"),
+    "the report's settings": COLORS["right"],
+    "our settings": COLORS["left"],
+    "beyond the report": CAMERA,
 }
-"""What the marks stand for, and their colours on a light and on a dark page."""
+"""What the marks stand for, and their colours."""
 
 KNOWLEDGE = ("picture only", "intrinsics", "tilt and height", "full calibration")
 
@@ -195,14 +195,14 @@ def _key() -> str:
     return f'<p class="pk-key">{shown}</p>'
 
 
-def _colors(which: int) -> str:
-    return "; ".join(f"--pk-{n}: {colors[which]}" for n, colors in enumerate(SERIES.values()))
+def _colors(shown: Mapping[str, str]) -> str:
+    return "; ".join(f"--pk-{n}: {shown.get(color, color)}" for n, color in enumerate(SERIES.values()))
 
 
-DARK = ':is(html[data-theme="dark"], [data-jp-theme-light="false"])'
+ON_DARK = ':is(html[data-theme="dark"], [data-jp-theme-light="false"])'
 STYLE = f"""
-.pk-overview {{ {_colors(0)}; --pk-ground: var(--pst-color-background, var(--jp-layout-color0, white)); margin: 1rem 0; }}
-{DARK} .pk-overview {{ {_colors(1)}; }}
+.pk-overview {{ {_colors({})}; --pk-ground: var(--pst-color-background, var(--jp-layout-color0, white)); margin: 1rem 0; }}
+{ON_DARK} .pk-overview {{ {_colors(DARK)}; }}
 .pk-overview p {{ margin: 0; }}
 .pk-key span {{ display: inline-block; margin-right: 1.2em; }}
 .pk-key i {{ position: relative !important; display: inline-block; margin: 0 0.5em -1px 0; transform: none !important; }}

@@ -48,12 +48,17 @@ def epipolar_figure(
     stroke = go.Scatter(mode="lines", line=dict(color=COLORS["right"], width=2.5), **UNNAMED)
     moving = ([dots[0]], [(stroke, lines), dots[1]])
     panels = [
-        Panel(f"camera {name}", [Layer(pixels[view : view + 1], skeleton, ghost=True)], tuple(size.tolist()), moving=traces)
+        Panel(
+            f"camera {name}",
+            [Layer(pixels[view : view + 1], skeleton, ghost=True, name="seen")],
+            tuple(size.tolist()),
+            moving=traces,
+        )
         for view, (name, size, traces) in enumerate(zip(view_names, cameras.image_size_px, moving))
     ]
     alt = (
-        f"The same person seen by cameras {' and '.join(view_names)}. One joint is marked in both images; in the second, the "
-        "line of all places where the joint of the first can be passes through it. A slider goes from joint to joint."
+        f"One joint of a person seen by cameras {' and '.join(view_names)}, and in the second image the line of all places "
+        "where it can be. The joint lies on the line. A slider goes from joint to joint."
     )
     names = [joint.replace("_", " ") for joint in skeleton.joints]
     return _stepped(show(panels, alt, frame_rate=1.0, frame_names=names, **{"height": 320} | options), "joint")

@@ -9,6 +9,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 def pytest_configure():
     """Small tensors run fastest on one thread; and only with as many threads does a seed give the same bits."""
     torch.set_num_threads(1)
+    hypothesis.settings.register_profile("patient", deadline=None)  # on a busy machine an example takes any time
+    hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

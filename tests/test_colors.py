@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from posebook.figure import palette_css
 from posekit import colors
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +30,42 @@ def test_drawings_of_people_have_both_sides():
 
 
 def test_no_code_types_a_colour_of_the_palette_again():
-    suffixes = (".py", ".js", ".css", ".md")
-    again = [path.name for path in CODE if path.suffix in suffixes and {c.upper() for c in typed(path)} & PALETTE]
+    suffixes, palette = (".py", ".js", ".css", ".md"), {*PALETTE, *colors.DARK.values()}
+    again = [path.name for path in CODE if path.suffix in suffixes and {c.upper() for c in typed(path)} & palette]
     assert again == ["colors.py"]
+
+
+WHITE, BLACK = "#FFFFFF", "#14181E"  # the theme's grounds
+
+
+def luminance(color):
+    """Relative luminance, as WCAG 2.1 defines it."""
+    parts = [int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("ground", [WHITE, BLACK])
+def test_people_stand_out_from_the_page_and_from_their_ghosts(ground):
+    shown = colors.DARK if ground == BLACK else {color: color for color in colors.DARK}
+    assert contrast(shown[colors.GHOST], ground) >= 3
+    assert contrast(shown[colors.COLORS["centre"]], shown[colors.GHOST]) >= 3
+    for side in colors.COLORS.values():
+        assert contrast(shown[side], ground) >= (6 if ground == BLACK else 3.8)
+    for color in (colors.CAMERA, *colors.LINES):
+        assert contrast(shown[color], ground) >= 3
+
+
+def test_every_colour_has_a_counterpart_on_dark_pages():
+    assert {*PALETTE, *colors.LINES} == set(colors.DARK)
+
+
+def test_pages_name_each_colour_with_its_counterpart():
+    light, dark = (dict(re.findall(r"--pk-(\w+): (#\w+)", line)) for line in palette_css().splitlines()[:2])
+    assert {light[side] for side in colors.COLORS} == set(colors.COLORS.values())
+    assert dark == {name: colors.DARK[color] for name, color in light.items()}

@@ -1,8 +1,19 @@
+import numpy as np
 import pytest
 import torch
 
 from posekit.colors import COLORS, GHOST
-from posekit.figures import bar_figure, comparison_figure, lifting_figure, pictures_figure, rooms_figure
+from posekit.drawing import HALF_VIEW, PAGE_PX
+from posekit.figures import (
+    bar_figure,
+    comparison_figure,
+    lifting_figure,
+    pictures_figure,
+    pose_figure,
+    rooms_figure,
+    scene_figure,
+    views_figure,
+)
 from posekit.scenes import PLAIN, Scenes
 from posekit.skeleton import HUMANEVA_15
 
@@ -70,6 +81,15 @@ def test_a_row_of_panels_begins_anew_after_some_columns(small):
     assert wide["scene3.domain.y"][1] < wide["scene.domain.y"][0]
 
 
+def test_only_what_is_in_a_room_has_a_viewpoint(small):
+    camera, pose = small.cameras[0, 0], small.poses_world[0]
+    images = views_figure(small.pixels[0], small.cameras[0], small.view_names, HUMANEVA_15)
+    assert not [key for key in images.layout.to_plotly_json() if key.startswith("scene")]
+    both = lifting_figure(small.pixels[0, 0], pose, pose, camera, HUMANEVA_15)
+    assert [key for key in both.layout.to_plotly_json() if key.startswith("scene")] == ["scene2"]
+    assert both.layout.scene2.camera.eye.to_plotly_json() == both.layout.meta["wide"]["eye"]
+
+
 def test_bars_show_every_value_from_the_top():
     figure = bar_figure({"ours": {"walk": 1.0, "box": 2.0}, "theirs": {"walk": 3.0, "box": 4.0}}, "mm", "four bars")
     assert [(bar.name, list(bar.x), list(bar.y)) for bar in figure.data] == [
@@ -78,3 +98,62 @@ def test_bars_show_every_value_from_the_top():
     ]
     assert figure.layout.meta["alt"] == "four bars"
     assert figure.layout.yaxis.autorange == "reversed"
+
+
+def test_compared_panels_tell_their_errors_and_tint_joints_on_request(poses):
+    _, true = poses
+    lifted = {"moved": true + torch.tensor([0.03, 0.04, 0.0]), "exact": true}
+    figure = comparison_figure(lifted, true, HUMANEVA_15, tint=True)
+    notes = [note.text for note in figure.layout.annotations[2:]]
+    assert notes == ["mpjpe 0 mm, root 50 mm", "mpjpe 0 mm, root 0 mm"]
+    tinted = [trace for trace in figure.data if trace.mode == "markers"]
+    assert [list(trace.marker.color) for trace in tinted] == [[0.0] * 15] * 2
+    assert not [t for t in comparison_figure(lifted, true, HUMANEVA_15).data if t.mode == "markers"]
+
+
+def test_the_truth_is_in_the_key(poses):
+    lifted, true = poses
+    figure = comparison_figure({"a": lifted, "b": lifted}, true, HUMANEVA_15)
+    assert sorted(trace.name for trace in figure.data if trace.showlegend) == ["left", "right", "truth"]
+
+
+def test_a_scene_shows_the_detections_and_all_of_its_room(small):
+    cameras, pose = small.cameras[0], small.poses_world[0]
+    pixels = cameras.world_to_pixels(pose) + 5
+    figure = scene_figure(pose, cameras, small.view_names, HUMANEVA_15, pixels=pixels)
+    drawn_x = [trace.x for trace in figure.data if trace.type == "scatter" and trace.line.color == COLORS["left"]]
+    for x, seen in zip(drawn_x, pixels, strict=True):
+        assert set(x[x == x].tolist()) <= set(seen[:, 0].numpy().round(1).tolist())
+    for axis, name in enumerate(("xaxis", "yaxis", "zaxis")):
+        low, high = figure.layout.scene[name].range
+        assert (low < cameras.centers_world[:, axis]).all()
+        assert (cameras.centers_world[:, axis] < high).all()
+
+
+@pytest.mark.parametrize("lowest", [0.0, -0.2])
+def test_every_corner_is_seen(small, lowest):
+    """Projected by plotly's camera, every corner of the box lies in its panel, wide and narrow."""
+    poses = small.poses_world[:5] + torch.tensor([0.0, 0.0, lowest])
+    figure = comparison_figure({"a": poses, "b": poses, "c": poses}, poses, HUMANEVA_15)
+    for name, width in PAGE_PX.items():
+        placed = figure.layout.meta[name]
+        x, y = (np.ptp(placed[f"scene.domain.{axis}"]) for axis in "xy")
+        aspect = np.array([figure.layout.scene.aspectratio[axis] for axis in "xyz"])
+        eye = np.array([placed["eye"][axis] for axis in "xyz"])
+        sight = -eye / np.linalg.norm(eye)
+        right = np.cross(sight, (0, 0, 1)) / np.linalg.norm(np.cross(sight, (0, 0, 1)))
+        corners = aspect * (np.stack(np.meshgrid(*[[0, 1]] * 3), axis=-1).reshape(-1, 3) - 0.5) - eye
+        depth = corners @ sight
+        assert np.abs(corners @ right / depth).max() <= HALF_VIEW * x * width / (y * placed["height"])
+        assert np.abs(corners @ np.cross(right, sight) / depth).max() <= HALF_VIEW
+
+
+def test_a_clip_that_comes_back_is_played_round_and_another_there_and_back():
+    phase = torch.arange(90) * 2 * torch.pi / 30
+    pose = torch.rand(15, 3, generator=torch.Generator().manual_seed(0))
+    round_ = pose + 0.2 * phase.sin()[:, None, None]
+    first, last, joins = pose_figure(round_, HUMANEVA_15, frame_rate=30.0).layout.meta["loop"]
+    assert joins
+    assert (last + 1 - first) % 30 == 0
+    away = pose + torch.linspace(0, 1, 90)[:, None, None] * torch.rand(15, 1, generator=torch.Generator().manual_seed(1))
+    assert pose_figure(away, HUMANEVA_15, frame_rate=30.0).layout.meta["loop"] == (0, 89, False)

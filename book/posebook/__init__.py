@@ -19,6 +19,7 @@ from posebook.tryit_page import copy_files, prepared
 ASSETS = Path(__file__).parent / "assets"
 JUPYTER = Path(__file__).parent / "jupyter"  # its kernel is limited to the memory and time that readers have on Binder
 VENDOR = "vendor"
+PALETTE = "posebook-palette.css"
 ICONS = "scripts/fontawesome.js"
 MATHJAX = f"{VENDOR}/mathjax/tex-mml-chtml.js"
 PLOTLY = f"{VENDOR}/plotly.min.js"
@@ -39,6 +40,7 @@ def setup(app):
     app.connect("html-page-context", _page_scripts)
     app.connect("build-finished", _copy_vendor)
     app.add_css_file("posebook.css")
+    app.add_css_file(PALETTE)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -69,7 +71,8 @@ def _prepare_try_it(app):
 
 def _page_scripts(app, pagename, templatename, context, doctree):
     if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
-        app.add_js_file("posebook-figures.js", loading_method="defer", **{"data-plotly": PLOTLY})
+        for script, attributes in figure.scripts(PLOTLY).items():
+            app.add_js_file(script, loading_method="defer", **attributes)
     if pagename == "search":
         app.add_js_file("posebook-search.js", loading_method="defer")
 
@@ -80,6 +83,7 @@ def _copy_vendor(app, error):
         return
     static = Path(app.outdir) / "_static"
     copy_files(Path(app.srcdir), static)
+    (static / PALETTE).write_text(figure.palette_css())
     plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
     _copy(plotly, static / PLOTLY)
     theme = Path(find_spec("pydata_sphinx_theme").origin).parent / "theme" / "pydata_sphinx_theme" / "static"

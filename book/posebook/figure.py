@@ -4,13 +4,16 @@ MyST-NB finds renderers among the entry points of installed packages. This one b
 installed, so `setup` adds it to those found.
 """
 
+import base64
 import html
 import json
 
+import numpy as np
 from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 
-from posebook.still import still_svg
+from posebook.still import as_floats, is_chart, still_svg
+from posekit.colors import CAMERA, COLORS, DARK, GHOST, dark_rules
 
 MIME = "application/vnd.plotly.v1+json"
 FIGURE_CLASS = "pk-figure"
@@ -23,6 +26,34 @@ def setup(app):
         found.append(PlotlyFigure)
 
 
+def scripts(plotly: str) -> dict[str, dict[str, str]]:
+    """The scripts of pages with figures, in order, with the attributes of their elements.
+
+    Args:
+        plotly: where plotly.js is, relative to the scripts.
+    """
+    return {"posebook-bodies.js": {}, "posebook-figures.js": {"data-plotly": plotly, "data-dark": json.dumps(DARK)}}
+
+
+def scripts_html(plotly: str) -> str:
+    """Those scripts as HTML, for a page beside them."""
+    written = []
+    for name, attributes in scripts(plotly).items():
+        data = "".join(f' {key}="{html.escape(value, quote=True)}"' for key, value in attributes.items())
+        written.append(f'<script defer src="{name}"{data}></script>')
+    return "".join(written)
+
+
+def palette_css() -> str:
+    """Style that names the colours by what they stand for, and gives drawings in the page theirs when it is dark."""
+    named = COLORS | {"truth": GHOST, "camera": CAMERA}
+    light, dark = (
+        "".join(f"--pk-{name}: {shown[color]}; " for name, color in named.items()) for shown in ({c: c for c in DARK}, DARK)
+    )
+    on_dark = 'html[data-theme="dark"]'
+    return f"html {{ {light}}}\n{on_dark} {{ {dark}}}\n" + dark_rules(f"{on_dark} .bd-content svg")
+
+
 class PlotlyFigure:
     """MyST-NB's renderer of plotly's mime type."""
 
@@ -30,10 +61,23 @@ class PlotlyFigure:
 
     @staticmethod
     def handle_mime(renderer, data, inline):
-        """One raw HTML node for a figure; None leaves other types to other renderers."""
+        """A numbered figure with its caption; None leaves other types to other renderers."""
         if data.mime_type != MIME or inline:
             return None
-        return [nodes.raw(text=figure_html(data.content), format="html", classes=["output", "pk-output"])]
+        drawn = nodes.raw(text=figure_html(data.content), format="html", classes=["output", "pk-output"])
+        meta = data.content["layout"]["meta"]
+        figure = nodes.figure(
+            "", drawn, nodes.caption("", caption(meta)), ids=[f"figure-{data.cell_index}-{data.output_index}"]
+        )
+        if label := meta.get("label"):
+            figure["names"].append(nodes.fully_normalize_name(label))
+            renderer.renderer.document.note_explicit_target(figure, figure)
+        return [figure]
+
+
+def caption(meta: dict) -> str:
+    """What stands under a figure: `caption` of its layout's meta, by default the first sentence of its alternative text."""
+    return meta.get("caption") or meta["alt"].split(". ")[0].rstrip(".") + "."
 
 
 def figure_html(figure: dict) -> str:
@@ -47,10 +91,63 @@ def figure_html(figure: dict) -> str:
     if not alt:
         raise ValueError("a plotly figure in a page needs an alternative text in layout.meta['alt']")
     height = int(layout.get("height") or 420)
-    spec = json.dumps(figure, separators=(",", ":")).replace("<", "\\u003c")  # so that it cannot close the script element
+    kept = {key: value for key, value in figure.items() if key != "frames"}
+    kept["layout"] = {key: value for key, value in layout.items() if key not in ("template", "sliders", "updatemenus")}
+    if figure.get("frames"):
+        kept["motion"] = packed(figure["frames"])
+    spec = json.dumps(kept, separators=(",", ":")).replace("<", "\\u003c")  # so that it cannot close the script element
     return (
         f'<figure class="{FIGURE_CLASS}" style="min-height:{height}px">'
         f'<script type="application/json">{spec}</script>'
         f'<div class="pk-still" role="img" aria-label="{html.escape(alt, quote=True)}">{still_svg(figure)}</div>'
-        "</figure>"
+        f"{_key(figure)}</figure>"
     )
+
+
+def _key(figure: dict) -> str:
+    """Which colour is which, for pictures of people; a chart has its own."""
+    if is_chart(figure):
+        return ""
+    named = [trace for trace in figure["data"] if trace.get("showlegend") and "line" in trace]
+    strokes = [
+        f'<span><svg viewBox="0 0 24 8" width="24" height="8" aria-hidden="true"><path d="M3 4H21" '
+        f'stroke="{trace["line"]["color"]}" stroke-width="{2 if trace["meta"]["ghost"] else 6}" stroke-linecap="round"/></svg> '
+        f"{html.escape(trace['name'])}</span>"
+        for trace in named
+    ]
+    return f'<p class="pk-key">{"".join(strokes)}</p>' if strokes else ""
+
+
+GAP = np.iinfo(np.int16).min
+
+
+def packed(frames: list[dict]) -> dict:
+    """A figure's frames as one table of integers with a row per frame; `posebook-figures.js` reads it.
+
+    Frames repeat each joint for each of its bones, so every column is kept once. 3D is in millimetres, 2D in tenths of a
+    pixel; what lies beyond 16 bits, far outside the picture, is clipped.
+    """
+    axes = [[axis for axis in "xyz" if axis in trace] for trace in frames[0]["data"]]
+    rows = [
+        [
+            (1000 if len(along) == 3 else 10) * as_floats(trace[axis])
+            for trace, along in zip(frame["data"], axes)
+            for axis in along
+        ]
+        for frame in frames
+    ]
+    table = np.array([np.concatenate(row) for row in rows])
+    table = np.where(np.isnan(table), GAP, np.clip(table.round(), GAP + 1, -(GAP + 1)))
+    values, columns = np.unique(table.astype("<i2"), axis=1, return_inverse=True)
+    return {
+        "traces": frames[0]["traces"],
+        "sizes": [len(as_floats(trace["x"])) for trace in frames[0]["data"]],
+        "axes": ["".join(along) for along in axes],
+        "names": [frame["name"] for frame in frames],
+        "columns": _base64(columns.astype("<u2")),
+        "values": _base64(np.ascontiguousarray(values)),
+    }
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode()

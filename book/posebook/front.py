@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from posekit.cameras import Cameras
-from posekit.colors import CAMERA, COLORS, GHOST
+from posekit.colors import COLORS
 from posekit.evaluation import evaluate
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, supervised_loss
@@ -96,11 +96,10 @@ def camera_numbers(camera: Cameras, ahead: float) -> dict:
 
 
 def stage_numbers(skeleton: Skeleton) -> dict:
-    """What the browser needs to draw people: names of joints, (parent, child) of the bones on each side, colours."""
+    """What the browser needs to draw people: names of joints, (parent, child) of the bones on each side."""
     return {
         "joints": [joint.replace("_", " ") for joint in skeleton.joints],
         "bones": {side: [bone for bone in skeleton.bones if skeleton.sides[bone[1]] == side] for side in COLORS},
-        "colors": COLORS | {"truth": GHOST, "camera": CAMERA},
     }
 
 

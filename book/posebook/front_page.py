@@ -10,7 +10,6 @@ from sphinx.util.docutils import SphinxDirective
 
 from posebook.stage_still import Eye, still_scene
 from posebook.tryit_page import TRYIT_CLASS, TryIt, prepared
-from posekit.colors import COLORS
 
 FRONT_CLASS = "pk-lifting"
 STILL_FRAME = 21  # of the walk, for the still pictures
@@ -35,11 +34,9 @@ def setup(app):
 
 def _page_files(app, pagename, templatename, context, doctree):
     body = context.get("body") or ""
-    sides = f"<style>html {{ --pk-left: {COLORS['left']}; --pk-right: {COLORS['right']}; }}</style>"
     for name, scripts in SCRIPTS.items():
         if f'class="{name}"' in body:
             app.add_css_file("stage.css")
-            context["metatags"] = context.get("metatags", "") + sides
             for script in scripts:
                 app.add_js_file(script, loading_method="defer")
 

@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from posekit.colors import CAMERA, COLORS
+
 AWAY_M = 7.0  # distance of the eye
 HEAD_M, LIMB_M, TRUTH_M = 0.105, 0.05, 0.11
-TRUTH, FLOOR = "#c8ced5", "#64748b"
+TRUTH, FLOOR = "var(--pk-grey)", "var(--pk-grid)"  # of stage.css
 CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
 
 
@@ -21,7 +23,7 @@ def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None
     """A lifted pose in colour over the true one in grey; with a camera, also its picture and the rays to the joints.
 
     Args:
-        stage: names, bones and colours, as `front.stage_numbers` gives them.
+        stage: names and bones, as `front.stage_numbers` gives them.
         person, truth: (J, 3) world metres.
         eye: seen from there; everything fits into the picture.
         camera: as `front.camera_numbers` gives it.
@@ -43,17 +45,17 @@ def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None
     depth_sorted = sorted(bones, key=lambda bone: put((person[bone[1]] + person[bone[2]]) / 2)[2])
     parts = [line(*ends, FLOOR, opacity=0.25) for ends in grid(floor)]
     if camera:
-        parts += [line(camera["center"], corner, stage["colors"]["camera"], opacity=0.6) for corner in frame]
-        parts += [line(a, b, stage["colors"]["camera"], 0.01) for a, b in zip(frame, frame[1:] + frame[:1])]
+        parts += [line(camera["center"], corner, CAMERA, opacity=0.6) for corner in frame]
+        parts += [line(a, b, CAMERA, 0.01) for a, b in zip(frame, frame[1:] + frame[:1])]
     parts += [line(truth[a], truth[b], TRUTH, TRUTH_M) for _, a, b in bones]
     head = stage["joints"].index("head")
-    parts += [line(person[a], person[b], stage["colors"][side], LIMB_M) for side, a, b in depth_sorted]
-    x, y, scale = put(person[head])
-    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{HEAD_M * scale:.1f}" fill="{stage["colors"]["centre"]}"/>')
+    parts += [line(person[a], person[b], COLORS[side], LIMB_M) for side, a, b in depth_sorted]
+    (x, y, scale), grey = put(person[head]), COLORS["centre"]
+    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{HEAD_M * scale:.1f}" fill="{grey}"/>')
     if camera:
         flat = [on_picture(camera, seen_by(camera, joint)) for joint in truth]
-        parts += [line(a, b, stage["colors"]["camera"], opacity=0.35) for a, b in zip(flat, person)]
-        parts += [line(flat[a], flat[b], stage["colors"][side], 0.015) for side, a, b in bones]
+        parts += [line(a, b, CAMERA, opacity=0.35) for a, b in zip(flat, person)]
+        parts += [line(flat[a], flat[b], COLORS[side], 0.015) for side, a, b in bones]
     return f'<svg viewBox="0 0 {size[0]} {size[1]}" aria-hidden="true">{"".join(parts)}</svg>'
 
 

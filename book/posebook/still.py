@@ -10,6 +10,8 @@ from collections import defaultdict
 
 import numpy as np
 
+from posekit.drawing import HALF_VIEW
+
 WIDTH = 720
 LEGEND_COLUMNS = 3
 LEGEND_ROW = 0.05  # of the height
@@ -20,29 +22,63 @@ DASHES = {"dash": "9 6", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "16 6"}
 def still_svg(figure: dict) -> str:
     """SVG of the figure, `WIDTH` units wide; what has no colour of its own takes the page's through currentColor."""
     height = int(figure["layout"].get("height") or 420)
-    parts = _bars(figure, height) if figure["data"][0]["type"] == "bar" else _lines(figure, height)
+    parts = _bars(figure, height) if _is_bars(figure) else _lines(figure, height)
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" font-size="13" font-family="sans-serif" aria-hidden="true">{"".join(parts)}</svg>'
     )
 
 
+def is_chart(figure: dict) -> bool:
+    """Whether it shows numbers along axes rather than people."""
+    return _is_bars(figure) or "title" in figure["layout"].get("yaxis", {})
+
+
+def _is_bars(figure: dict) -> bool:
+    return figure["data"][0]["type"] == "bar"
+
+
 def _lines(figure: dict, height: int) -> list[str]:
     """SVG of lines, their text, and what surrounds them."""
     layout = _with_ranges(figure)
-    parts = _chart_frame(figure, layout, height) if "title" in layout.get("yaxis", {}) else []
+    parts = _chart_frame(figure, layout, height) if is_chart(figure) else []
     for trace in figure["data"]:
         points = _points(trace, layout, height)
-        color = (trace.get("line") or trace.get("textfont") or {}).get("color", "currentColor")
+        color = next((trace[part]["color"] for part in ("line", "textfont", "marker") if part in trace), "currentColor")
         if "lines" in trace.get("mode", "lines"):
-            width = min(float((trace.get("line") or {}).get("width", 2)), 3)
-            look = f'stroke="{color}" stroke-width="{width:g}"{_dashes(trace)} fill="none"'
-            parts += [f'<polyline points="{run}" {look}/>' for run in _runs(points)]
-        elif "markers" in trace.get("mode", "") and "title" in layout.get("yaxis", {}):  # a chart's points
+            look = f'stroke="{color}" stroke-width="{_thickness(trace, layout, height):.2g}"{_dashes(trace)} fill="none"'
+            parts += [f'<polyline points="{run}" {look} stroke-linecap="round"/>' for run in _runs(points)]
+        elif "markers" in trace.get("mode", "") and trace["type"] == "scatter":
             parts += [_dot(x, y, color, trace) for x, y in points if np.isfinite(x + y)]
+        parts += _head(trace, points, color, _thickness(trace, layout, height))
         parts += [_text(x, y, text, color) for text, (x, y) in zip(trace.get("text") or (), points)]
     for note in layout.get("annotations", ()):
-        parts.append(_text(note["x"] * WIDTH, (1 - note["y"]) * height, note["text"]))
+        below = 14 if note["yanchor"] == "top" else -5
+        parts.append(_text(note["x"] * WIDTH, (1 - note["y"]) * height + below, note["text"]))
     return parts
+
+
+def _thickness(trace: dict, layout: dict, height: int) -> float:
+    """Of a line in the picture: in 3D a person's limbs are as thick as in the live figure, and ghosts thin."""
+    width = float((trace.get("line") or {}).get("width", 2))
+    person = trace.get("meta") or {}
+    if trace["type"] != "scatter3d" or "person" not in person:
+        return width
+    if person["ghost"]:
+        return 1.5
+    scene = layout[trace.get("scene", "scene")]
+    metre = scene["aspectratio"]["z"] / np.ptp(scene["zaxis"]["range"])
+    (low, high), eye = scene["domain"]["y"], np.linalg.norm(list(scene["camera"]["eye"].values()))
+    return max(2.0, 0.07 * metre * (high - low) * height / (2 * HALF_VIEW * eye))
+
+
+def _head(trace: dict, points: np.ndarray, color: str, thick: float) -> list[str]:
+    """A filled circle around the head of a person who is no ghost."""
+    person = trace.get("meta") or {}
+    if "head" not in person or person["ghost"] or not np.isfinite(points[person["head"]]).all():
+        return []
+    top, neck = points[person["head"]], points[person["head"] - 1]
+    x, y = 0.75 * top + 0.25 * neck if trace["type"] == "scatter3d" else top
+    return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{1.7 * thick:.1f}" fill="{color}"/>']
 
 
 def _bars(figure: dict, height: int) -> list[str]:
@@ -51,12 +87,12 @@ def _bars(figure: dict, height: int) -> list[str]:
     labels = list(dict.fromkeys(label for trace in traces for label in trace["y"]))
     row = (height - top - bottom) / len(labels)
     thick = 0.8 * row / len(traces)
-    longest = max(np.nanmax(_numbers(trace["x"])) for trace in traces)
+    longest = max(np.nanmax(as_floats(trace["x"])) for trace in traces)
     parts = [_text((LABELS + 1) / 2 * WIDTH, height - 10, figure["layout"]["xaxis"]["title"]["text"])]
     parts += [_text(LABELS * WIDTH - 8, top + row * (n + 0.5) + 4, label, anchor="end") for n, label in enumerate(labels)]
     for place, trace in enumerate(traces):
         color = trace["marker"]["color"]
-        for label, value in zip(trace["y"], _numbers(trace["x"])):
+        for label, value in zip(trace["y"], as_floats(trace["x"])):
             y = top + row * (labels.index(label) + 0.1) + place * thick
             long = (0.92 - LABELS) * WIDTH * value / longest
             parts.append(f'<rect x="{LABELS * WIDTH:.0f}" y="{y:.1f}" width="{long:.1f}" height="{thick:.1f}" fill="{color}"/>')
@@ -98,7 +134,7 @@ def _axis_of(trace: dict, letter: str) -> str:
 
 def _along(axis: dict, values) -> np.ndarray:
     """A 2D trace's numbers along an axis; their logarithms if the axis is logarithmic."""
-    return np.log10(_numbers(values)) if axis.get("type") == "log" else _numbers(values)
+    return np.log10(as_floats(values)) if axis.get("type") == "log" else as_floats(values)
 
 
 def _with_ranges(figure: dict) -> dict:
@@ -150,7 +186,7 @@ def _ticks(axis: dict) -> list[tuple[float, str]]:
     """Positions along an axis, from 0 to 1, and their labels: the axis's own ticks, or about five round numbers."""
     low, high = axis["range"]
     if axis.get("type") == "log":
-        numbers = _numbers(axis["tickvals"])
+        numbers = as_floats(axis["tickvals"])
         places = _along(axis, axis["tickvals"])
     else:
         rough = (high - low) / 5 or 1
@@ -176,20 +212,19 @@ def _dashes(trace: dict) -> str:
 
 
 def _project(trace: dict, scene: dict, height: int) -> np.ndarray:
-    """Parallel projection of a 3D trace along the scene's line of sight."""
+    """The view that plotly's camera has of a 3D trace."""
     axes = [scene[axis + "axis"]["range"] for axis in "xyz"]
     aspect = np.array([scene["aspectratio"][axis] for axis in "xyz"])
-    points = np.stack([_scaled(_numbers(trace[axis]), limits) - 0.5 for axis, limits in zip("xyz", axes)], -1) * aspect
-    eye = np.array([scene["camera"]["eye"][axis] for axis in "xyz"])
-    center = scene["camera"].get("center", {})
-    points = points - np.array([center.get(axis, 0) for axis in "xyz"])
-    sight = -eye / np.linalg.norm(eye)
+    points = np.stack([_scaled(as_floats(trace[axis]), limits) - 0.5 for axis, limits in zip("xyz", axes)], -1) * aspect
+    eye, center = (np.array([scene["camera"][name][axis] for axis in "xyz"]) for name in ("eye", "center"))
+    sight = (center - eye) / np.linalg.norm(center - eye)
     right = np.cross(sight, (0, 0, 1))
     right /= np.linalg.norm(right)
+    points = points - eye
+    flat = np.stack([points @ right, -points @ np.cross(right, sight)], axis=-1) / (points @ sight)[:, None]
     (x0, x1), (y0, y1) = scene["domain"]["x"], scene["domain"]["y"]
-    scale = 0.62 * min((x1 - x0) * WIDTH, (y1 - y0) * height)
     middle = np.array([(x0 + x1) / 2 * WIDTH, (1 - (y0 + y1) / 2) * height])
-    return middle + scale * np.stack([points @ right, -points @ np.cross(right, sight)], axis=-1)
+    return middle + flat * (y1 - y0) * height / (2 * HALF_VIEW)
 
 
 def _scaled(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
@@ -197,7 +232,7 @@ def _scaled(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     return (values - low) / ((high - low) or 1)
 
 
-def _numbers(values) -> np.ndarray:
+def as_floats(values) -> np.ndarray:
     """A plotly array, plain or as {dtype, bdata}, as floats."""
     if isinstance(values, dict):
         return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"]).astype(float)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from posekit.colors import COLORS, GHOST
+from posekit.colors import COLORS, DARK, GHOST, dark_rules
 from posekit.preview import views_svg
 from posekit.rig.findings import Report
 from posekit.rig.quality import Quality
@@ -17,8 +17,9 @@ MOST_DRAWN = 300
 """Frames of the turning person; of a longer recording, the first."""
 
 STYLE = (
-    f":root {{ --sound: {COLORS['left']}; --wrong: {COLORS['right']}; --line: {GHOST}; }}"
-    + """
+    f":root {{ --sound: {COLORS['left']}; --wrong: {COLORS['right']}; --line: {GHOST}; }}\n"
+    f"@media (prefers-color-scheme: dark) {{ {dark_rules('svg')} }}"
+    """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
@@ -140,7 +141,7 @@ def _person(dataset: MultiViewDataset) -> str:
     placed = poses - torch.stack([middle[0], middle[1], low[2]])
     frames = [[[round(x, 3) for x in joint] if joint[0] == joint[0] else None for joint in pose] for pose in placed.tolist()]
     bones = [[a, b, COLORS[dataset.skeleton.sides[b]]] for a, b in dataset.skeleton.bones]
-    data = dict(frames=frames, bones=bones, rate=dataset.frame_rate, height=max((high - low)[2].item(), 1e-3))
+    data = dict(frames=frames, bones=bones, dark=DARK, rate=dataset.frame_rate, height=max((high - low)[2].item(), 1e-3))
     script = Path(__file__).with_name("person.js").read_text(encoding="utf-8")
     return (
         '<canvas id="person" width="420" height="420" role="img" '

@@ -1,6 +1,7 @@
-// The triangulated person, turning: drag to turn by hand. `data` has frames of joints (z up, metres), bones and colours.
+// The triangulated person, turning: drag to turn by hand. `data` has frames of joints (z up, metres), bones and colours, with their counterparts in the dark.
 const data = JSON.parse(document.getElementById("person-data").textContent);
 const canvas = document.getElementById("person"), pen = canvas.getContext("2d");
+const dark = matchMedia("(prefers-color-scheme: dark)");
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 let turn = 0.6, held = null, start = performance.now();
 
@@ -15,7 +16,7 @@ function draw(now) {
   for (const [a, b, color] of data.bones) {
     const from = at(frame[a]), to = at(frame[b]);
     if (!from || !to) continue;
-    pen.strokeStyle = color;
+    pen.strokeStyle = dark.matches ? data.dark[color] : color;
     pen.beginPath();
     pen.moveTo(...from);
     pen.lineTo(...to);

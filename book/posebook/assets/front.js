@@ -7,7 +7,6 @@
   const SWAY = { by: 0.3, seconds: 14 };
   const FADE = 0.35; // seconds at both ends of the walk, since it does not close
   const WORST = 0.1; // metres; a joint off by that much has the last colour of the scale
-  const SCALE = { light: [[154, 165, 177], [190, 24, 93]], dark: [[112, 123, 135], [255, 110, 180]] };
   const HIGH = 1.85;
   const PLANE = 0.42; // where the picture stands: a share of the way to the person
 
@@ -138,8 +137,7 @@
   }
 
   // ---- the three panels ----
-  const tint = (each) => (joint, dark) => {
-    const [good, bad] = SCALE[dark ? "dark" : "light"];
+  const tint = (each) => (joint, { good, bad }) => {
     const t = Math.min(each[joint] / WORST, 1);
     return good.map((value, k) => value + (bad[k] - value) * t);
   };

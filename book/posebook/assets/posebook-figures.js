@@ -1,10 +1,12 @@
 // Draws each of the book's plotly figures when it comes into view, with the site's own plotly.js and in the page's colours.
-// The play button and slider are HTML, so that keyboards and screen readers reach them; a figure's 3D panels turn together.
+// Turning, playing and zooming are done here: plotly's own handlers trap wheel and touch, and lose the view at every frame.
 "use strict";
 (() => {
   const here = document.currentScript;
   const plotlyUrl = new URL(here.dataset.plotly, here.src).href;
+  const DARK = JSON.parse(here.dataset.dark ?? "{}"); // each colour's counterpart on a dark page
   const NARROW = 560; // pixels; below it the panels are laid out by layout.meta.narrow
+  const isScene = (key) => /^scene\d*$/.test(key);
   let plotlyLoading = null;
 
   function loadPlotly() {
@@ -18,11 +20,6 @@
     return plotlyLoading;
   }
 
-  const pageColors = () => {
-    const color = getComputedStyle(document.querySelector(".bd-article-container") ?? document.body).color;
-    return { "font.color": color };
-  };
-
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
     made.append(...children);
@@ -31,24 +28,30 @@
 
   async function draw(figure) {
     const spec = JSON.parse(figure.querySelector("script").textContent);
-    const meta = spec.layout.meta;
+    const { meta } = spec.layout;
     const Plotly = await loadPlotly();
-    delete spec.layout.sliders; // HTML controls take their place
-    delete spec.layout.updatemenus;
-    if (spec.frames?.length) spec.layout.margin.b = 30;
+    const scenes = Object.keys(spec.layout).filter(isScene);
+    const isChart = Boolean(spec.layout.yaxis?.title) || spec.data[0].type === "bar";
+    if (!isChart) Object.assign(spec.layout, { showlegend: false, margin: { l: 8, r: 8, t: 30, b: 8 } }); // the key is HTML
+    const { dress, resting } = window.posebookBodies;
+    const moving = spec.motion ? motion(spec.motion) : resting(spec);
+    const people = dress(spec);
+    recolor(spec);
     const canvas = element("div", { className: "pk-canvas" });
-    figure.append(canvas);
+    canvas.classList.toggle("pk-inert", !isChart);
+    canvas.classList.toggle("pk-turns", scenes.length > 0);
+    figure.querySelector(".pk-still").after(canvas);
     const config = { displaylogo: false, responsive: true, displayModeBar: false, scrollZoom: false };
-    await Plotly.newPlot(canvas, { data: spec.data, layout: spec.layout, frames: spec.frames, config });
-    await Plotly.relayout(canvas, pageColors());
+    await Plotly.newPlot(canvas, { data: spec.data, layout: spec.layout, config });
     figure.classList.add("pk-drawn");
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", meta.alt);
-    const scenes = Object.keys(spec.layout).filter((key) => /^scene\d*$/.test(key));
-    place(Plotly, canvas, meta);
-    if (scenes.length) makeTurnable(Plotly, canvas, scenes, meta.alt);
-    if (spec.frames?.length) figure.append(controls(Plotly, canvas, spec.frames, meta));
-    new MutationObserver(() => Plotly.relayout(canvas, pageColors())).observe(document.documentElement, {
+    // Plotly takes touches for drags; a tap still reaches it as a click, which shows a chart's values.
+    canvas.addEventListener("touchstart", (event) => event.stopPropagation(), { capture: true, passive: true });
+    const view = scenes.length ? turnable(Plotly, canvas, scenes, meta.alt) : null;
+    place(Plotly, canvas, meta, view);
+    if (spec.motion || meta.roots) canvas.after(controls(Plotly, canvas, moving, people, meta));
+    new MutationObserver(() => repaint(Plotly, canvas, spec)).observe(document.documentElement, {
       attributes: true,
       attributeFilter: ["data-theme"],
     });
@@ -56,7 +59,33 @@
     figure.dispatchEvent(new Event("pk-drawn"));
   }
 
-  function place(Plotly, canvas, meta) {
+  // ---- colours ----
+  const isDark = () => document.documentElement.dataset.theme === "dark";
+  const shown = (color) => (isDark() && DARK[color]) || color;
+
+  function recolor(spec) {
+    for (const trace of spec.data) {
+      for (const part of [trace, trace.line, trace.marker, trace.textfont]) {
+        if (!part) continue;
+        for (const key of ["color", "vertexcolor"]) {
+          if (!(key in part)) continue;
+          const own = (part[`_${key}`] ??= part[key]);
+          part[key] = Array.isArray(own) ? own.map(shown) : shown(own);
+        }
+      }
+    }
+    const page = document.querySelector(".bd-article-container") ?? document.body;
+    spec.layout.font = { ...spec.layout.font, color: getComputedStyle(page).color };
+  }
+
+  function repaint(Plotly, canvas, spec) {
+    recolor(spec); // plotly draws these very objects
+    spec.layout.datarevision = (spec.layout.datarevision ?? 0) + 1;
+    return Plotly.redraw(canvas);
+  }
+
+  // ---- panels side by side, or one below the other ----
+  function place(Plotly, canvas, meta, view) {
     if (!meta.narrow) return;
     let was = null;
     const fit = () => {
@@ -64,100 +93,228 @@
       if (narrow === was) return;
       was = narrow;
       canvas.parentElement.style.minHeight = "";
-      Plotly.relayout(canvas, { ...(narrow ? meta.narrow : meta.wide), "font.size": narrow ? 11 : 13 });
+      const { eye, ...keys } = narrow ? meta.narrow : meta.wide;
+      Plotly.relayout(canvas, { ...keys, "font.size": narrow ? 11 : 13 });
+      if (eye) view?.fit(eye);
     };
     fit();
     new ResizeObserver(fit).observe(canvas);
   }
 
-  // ---- turning the panels together, and by keyboard ----
-  function makeTurnable(Plotly, canvas, scenes, alt) {
-    let busy = false;
-    const turnAll = (camera) => {
-      busy = true;
-      const update = Object.fromEntries(scenes.map((scene) => [`${scene}.camera`, camera]));
-      return Plotly.relayout(canvas, update).finally(() => (busy = false));
-    };
-    const follow = (event) => {
-      if (busy || scenes.length < 2) return;
-      const key = Object.keys(event).find((name) => /^scene\d*\.camera$/.test(name));
-      if (key) turnAll(event[key]);
-    };
-    canvas.on("plotly_relayout", follow);
-    canvas.on("plotly_relayouting", follow);
+  // ---- one viewpoint for all panels, turned by mouse, touch and keys ----
+  const LOWEST = 0.02; // radians over the horizontal: never under the floor
+  const HIGHEST = 1.5;
+  const FARTHEST = 3;
 
-    const start = structuredClone(canvas._fullLayout[scenes[0]].camera);
-    canvas.tabIndex = 0;
-    canvas.setAttribute("aria-label", `${alt} Turn with the arrow keys, zoom with plus and minus, Home for the first view.`);
-    canvas.addEventListener("keydown", (event) => {
-      const camera = structuredClone(canvas._fullLayout[scenes[0]].camera);
-      const { x, y, z } = camera.eye;
-      const radius = Math.hypot(x, y, z);
-      let [azimuth, height, distance] = [Math.atan2(y, x), Math.asin(z / radius), radius];
-      const moves = {
-        ArrowLeft: () => (azimuth -= 0.15),
-        ArrowRight: () => (azimuth += 0.15),
-        ArrowUp: () => (height = Math.min(1.5, height + 0.1)),
-        ArrowDown: () => (height = Math.max(-0.3, height - 0.1)),
-        "+": () => (distance /= 1.1),
-        "=": () => (distance /= 1.1),
-        "-": () => (distance *= 1.1),
+  function turnable(Plotly, canvas, scenes, alt) {
+    const { center } = canvas._fullLayout[scenes[0]].camera;
+    const spherical = ({ x, y, z }) => ({
+      azimuth: Math.atan2(y, x),
+      height: Math.atan2(z, Math.hypot(x, y)),
+      distance: Math.hypot(x, y, z),
+    });
+    let start = spherical(canvas._fullLayout[scenes[0]].camera.eye);
+    let now = { ...start };
+    let waiting = false;
+    const apply = () => {
+      waiting = false;
+      const flat = now.distance * Math.cos(now.height);
+      const eye = {
+        x: flat * Math.cos(now.azimuth),
+        y: flat * Math.sin(now.azimuth),
+        z: now.distance * Math.sin(now.height),
       };
-      if (event.key === "Home") {
-        turnAll(start);
-      } else if (moves[event.key] && !event.ctrlKey && !event.metaKey) {
-        moves[event.key]();
-        const flat = distance * Math.cos(height);
-        camera.eye = { x: flat * Math.cos(azimuth), y: flat * Math.sin(azimuth), z: distance * Math.sin(height) };
-        turnAll(camera);
-      } else {
-        return;
-      }
+      const cameras = scenes.map((scene) => [`${scene}.camera`, { eye, center: { ...center } }]);
+      Plotly.relayout(canvas, Object.fromEntries(cameras)); // written into the layout, so the next frame keeps it
+    };
+    const look = (to) => {
+      now = { ...now, ...to };
+      now.height = Math.min(HIGHEST, Math.max(LOWEST, now.height));
+      now.distance = Math.min(FARTHEST * start.distance, Math.max(start.distance / FARTHEST, now.distance));
+      if (!waiting) requestAnimationFrame(apply);
+      waiting = true;
+    };
+    const turn = (right, up) => look({ azimuth: now.azimuth - right, height: now.height + up });
+    const zoom = (factor) => look({ distance: now.distance / factor });
+    const fit = (eye) => {
+      start = spherical(eye);
+      look(start);
+    };
+    byPointer(canvas, turn, zoom);
+    byKeys(canvas, turn, zoom, () => look(start));
+    canvas.tabIndex = 0;
+    canvas.setAttribute(
+      "aria-label",
+      `${alt} Turn with the arrow keys, zoom with plus and minus, Home for the first view.`,
+    );
+    return { fit };
+  }
+
+  // One finger or the mouse turns, two fingers or ctrl + wheel zoom. CSS leaves vertical swipes to the page (touch-action).
+  function byPointer(canvas, turn, zoom) {
+    const PER_PIXEL = 0.008; // radians
+    const down = new Map();
+    const spread = () => {
+      const [a, b] = [...down.values()];
+      return Math.hypot(a.x - b.x, a.y - b.y);
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      down.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const was = down.get(event.pointerId);
+      if (!was) return;
+      const before = down.size === 2 ? spread() : 0;
+      const [right, below] = [event.clientX - was.x, event.clientY - was.y];
+      down.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      if (before) zoom(spread() / before);
+      else if (down.size === 1) turn(PER_PIXEL * right, PER_PIXEL * below);
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(end, (event) => down.delete(event.pointerId));
+    }
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        if (!event.ctrlKey) return;
+        event.preventDefault();
+        zoom(Math.exp(-event.deltaY / 400));
+      },
+      { passive: false },
+    );
+  }
+
+  function byKeys(canvas, turn, zoom, home) {
+    const moves = {
+      ArrowLeft: () => turn(0.15, 0),
+      ArrowRight: () => turn(-0.15, 0),
+      ArrowUp: () => turn(0, 0.1),
+      ArrowDown: () => turn(0, -0.1),
+      "+": () => zoom(1.1),
+      "=": () => zoom(1.1),
+      "-": () => zoom(1 / 1.1),
+      Home: home,
+    };
+    canvas.addEventListener("keydown", (event) => {
+      if (!moves[event.key] || event.ctrlKey || event.metaKey) return;
+      moves[event.key]();
       event.preventDefault();
     });
   }
 
   // ---- time ----
-  function controls(Plotly, canvas, frames, meta) {
-    const still = { mode: "immediate", transition: { duration: 0 }, frame: { duration: 0, redraw: true } };
-    const time = element("output", { textContent: frames[0].name });
-    const slider = element("input", { type: "range", min: 0, max: frames.length - 1, value: 0 });
+  const decoded = (text, type) => new type(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+
+  // What moves, as posebook.figure.packed has it: `frame(k)` gives each trace's coordinates by axis.
+  function motion({ traces, sizes, axes, names, columns, values }) {
+    const table = decoded(values, Int16Array);
+    const column = decoded(columns, Uint16Array);
+    const width = table.length / names.length;
+    const frame = (k) => {
+      let next = 0;
+      return traces.map((_, trace) => {
+        const scale = axes[trace].length === 3 ? 1000 : 10; // mm, tenths of a pixel
+        const line = () =>
+          Float32Array.from({ length: sizes[trace] }, () => {
+            const value = table[k * width + column[next++]];
+            return value === -32768 ? NaN : value / scale; // a gap
+          });
+        return Object.fromEntries([...axes[trace]].map((axis) => [axis, line()]));
+      });
+    };
+    return { traces, names, frame };
+  }
+
+  // Plays `meta.loop`, [first, last], there and back unless it says that the last frame joins the first.
+  function controls(Plotly, canvas, moving, people, meta) {
+    const { traces, names, frame } = moving;
+    const count = names.length;
+    const time = element("output", { textContent: names[0] });
+    const slider = element("input", { type: "range", min: 0, max: count - 1, value: 0 });
     slider.setAttribute("aria-label", meta.steps ?? "time");
     const button = element("button", { type: "button", textContent: "Play", className: "pk-play" });
-    let timer = null;
+    const together = element("input", { type: "checkbox" });
+    const put = async (k) => {
+      const moved = new Map(frame(k).map((coordinates, i) => [traces[i], coordinates]));
+      for (const person of people) {
+        if (together.checked) person.join(moved);
+        person.follow(moved);
+      }
+      const all = [...moved.values()];
+      const along = (axis) => all.map((coordinates) => coordinates[axis]);
+      await Plotly.restyle(canvas, { x: along("x"), y: along("y"), z: along("z") }, [...moved.keys()]);
+      canvas.dataset.frame = k;
+    };
     let drawing = false;
-    const go = async (index) => {
-      slider.value = index;
-      time.textContent = frames[index].name;
-      slider.setAttribute("aria-valuetext", frames[index].name);
-      canvas.dataset.frame = index;
-      if (drawing) return; // a slow machine skips frames instead of queueing them
+    let asked = null;
+    const go = async (k) => {
+      slider.value = k;
+      time.textContent = names[k];
+      slider.setAttribute("aria-valuetext", names[k]);
+      asked = k; // a slow machine skips frames instead of queueing them, but draws the last one
+      if (drawing) return;
       drawing = true;
       try {
-        await Plotly.animate(canvas, [frames[index].name], still);
+        while (asked !== null) {
+          const next = asked;
+          asked = null;
+          await put(next);
+        }
       } finally {
         drawing = false;
       }
     };
-    const stop = () => {
-      clearInterval(timer);
-      timer = null;
-      button.textContent = "Play";
+
+    let wanted = false; // by the reader or by the page; it plays while it can also be seen
+    let visible = false;
+    let request = null;
+    let direction = 1;
+    const [first, last, joins] = meta.loop ?? [0, count - 1, false];
+    const step = (k) => {
+      if (joins) return k >= last ? first : k + 1;
+      if (k >= last) direction = -1;
+      if (k <= first) direction = 1;
+      return k + direction;
     };
-    const play = () => {
-      timer = setInterval(() => go((Number(slider.value) + 1) % frames.length), meta.frame_ms);
-      button.textContent = "Pause";
+    const most = Math.max(1, (last - first) >> 2); // a machine that is slower still plays slower, and not the same frames again
+    let since = null;
+    const tick = (now) => {
+      since ??= now;
+      const steps = Math.floor((now - since) / meta.frame_ms);
+      if (steps) {
+        let k = Number(slider.value);
+        for (let i = 0; i < Math.min(steps, most); i++) k = step(k);
+        since += steps * meta.frame_ms;
+        go(k);
+      }
+      request = requestAnimationFrame(tick);
     };
-    button.addEventListener("click", () => (timer ? stop() : play()));
+    const update = () => {
+      cancelAnimationFrame(request);
+      since = null;
+      if (wanted && visible) request = requestAnimationFrame(tick);
+      button.textContent = wanted ? "Pause" : "Play";
+    };
+    const want = (play) => {
+      wanted = play;
+      update();
+    };
+    button.addEventListener("click", () => want(!wanted));
     slider.addEventListener("input", () => {
-      stop();
+      want(false);
       go(Number(slider.value));
     });
     new IntersectionObserver((entries) => {
-      if (timer && !entries.at(-1).isIntersecting) stop(); // nothing plays while it is out of sight
+      visible = entries.at(-1).isIntersecting;
+      update();
     }).observe(canvas);
-    if (meta.autoplay && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();
-    return element("div", { className: "pk-controls" }, button, slider, time);
+    if (meta.autoplay && !matchMedia("(prefers-reduced-motion: reduce)").matches) want(true);
+    together.addEventListener("change", () => go(Number(slider.value)));
+    const inTime = count > 1 ? [button, slider, time] : [];
+    const inPlace = meta.roots ? [element("label", {}, together, " put the roots together")] : [];
+    return element("div", { className: "pk-controls" }, ...inTime, ...inPlace);
   }
 
   const watcher = new IntersectionObserver(

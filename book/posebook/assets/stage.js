@@ -62,7 +62,7 @@ window.posebook ??= {};
   // `view` is {azimuth, elevation, out}: stages that share one turn together. `out` goes from 0, the camera's own eye, to 1.
   posebook.freeView = (azimuth, elevation, out = 1) => ({ azimuth, elevation, out, listeners: [] });
 
-  posebook.stage = (canvas, { colors, bones, joints, view, label }) => {
+  posebook.stage = (canvas, { bones, joints, view, label }) => {
     const paint = canvas.getContext("2d");
     const first = { azimuth: view.azimuth, elevation: view.elevation };
     let scene = null;
@@ -276,7 +276,7 @@ window.posebook ??= {};
         paint.globalAlpha = look.fade;
         if (scene.truth) body(scene.truth, () => look.truth, { rim: false, stouter: scene.person ? RIM : 0 });
         paint.globalAlpha = look.fade;
-        if (scene.person) body(scene.person, scene.tint ? (side, child) => scene.tint(child, look.dark) : (side) => look.sides[side]);
+        if (scene.person) body(scene.person, scene.tint ? (side, child) => scene.tint(child, look) : (side) => look.sides[side]);
       };
       if (!scene.camera) return people();
       const nearer = put(onPlane(scene.camera, [scene.camera.middle, scene.camera.middle]))[2] < put((scene.person ?? scene.truth)[0])[2];
@@ -300,11 +300,12 @@ window.posebook ??= {};
       size = { width, height };
     }
 
-    // The page's colours, read anew when the theme changes; hues are lighter on a dark page.
+    // The page's colours, read anew when the theme changes.
     function dress() {
       const style = getComputedStyle(document.querySelector(".bd-article-container") ?? document.body);
       const dark = document.documentElement.dataset.theme === "dark";
-      const fitting = (hex) => (dark ? mix(channels(hex), WHITE, 0.35) : channels(hex));
+      const named = (name) => channels(style.getPropertyValue(`--pk-${name}`).trim());
+      const camera = named("camera");
       const blob = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
       const spray = blob.getContext("2d");
       const soft = spray.createRadialGradient(32, 32, 0, 32, 32, 32);
@@ -314,18 +315,19 @@ window.posebook ??= {};
       spray.fillStyle = soft;
       spray.fillRect(0, 0, 64, 64);
       look = {
-        dark,
         blob,
         fade: 1,
         ink: style.color,
-        paper: style.getPropertyValue("--pk-paper").trim() || "white",
-        grid: dark ? "#93a1b0" : "#64748b",
+        paper: css(named("paper")),
+        grid: css(named("grid")),
         shadow: dark ? 0.5 : 0.3,
-        camera: css(fitting(colors.camera)),
-        cameraRgb: fitting(colors.camera),
-        cameraInk: css(dark ? fitting(colors.camera) : mix(channels(colors.camera), BLACK, 0.3)),
-        truth: dark ? [92, 101, 112] : [200, 206, 213],
-        sides: Object.fromEntries(Object.keys(bones).map((side) => [side, side === "centre" ? (dark ? [176, 184, 193] : [96, 105, 116]) : fitting(colors[side])])),
+        camera: css(camera),
+        cameraRgb: camera,
+        cameraInk: css(dark ? camera : mix(camera, BLACK, 0.3)),
+        truth: named("grey"),
+        good: named("good"),
+        bad: named("bad"),
+        sides: Object.fromEntries(Object.keys(bones).map((side) => [side, named(side)])),
       };
     }
 

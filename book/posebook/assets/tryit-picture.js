@@ -26,14 +26,14 @@
           .filter(([parent, child]) => pose[parent] && pose[child])
           .map(([parent, child]) => {
             const [[x1, y1], [x2, y2]] = [pose[parent], pose[child]];
-            return svg("line", { x1, y1, x2, y2, stroke: color ?? manifest.colors[name] });
+            return svg("line", { x1, y1, x2, y2, stroke: `var(--pk-${color ?? name})` });
           }),
       );
     return {
       root,
       draw(pose, truth) {
         bones.replaceChildren(...lines(pose));
-        ghost.replaceChildren(...(truth ? lines(truth, manifest.colors.truth) : []));
+        ghost.replaceChildren(...(truth ? lines(truth, "truth") : []));
       },
     };
   }
@@ -45,7 +45,7 @@
     const { side } = manifest.picture;
     const sideOf = (joint) => Object.keys(manifest.bones).find((s) => manifest.bones[s].some(([, child]) => child === joint));
     const handles = manifest.joints.map((name, joint) => {
-      const dot = svg("circle", { class: "pk-dot", r: 0.014 * side, fill: manifest.colors[sideOf(joint) ?? "centre"] });
+      const dot = svg("circle", { class: "pk-dot", r: 0.014 * side, fill: `var(--pk-${sideOf(joint) ?? "centre"})` });
       const roles = { role: "slider", "aria-roledescription": "joint", "aria-label": name, "aria-orientation": "horizontal" };
       const range = { "aria-valuemin": 0, "aria-valuemax": side };
       return svg("g", { class: "pk-joint", tabindex: 0, ...roles, ...range }, svg("circle", { class: "pk-touch", r: GRIP * side }), dot);

@@ -1,0 +1,322 @@
+"""The book's figures under the reader's hand, on a small page written as the book writes its own: mouse, touch, wheel, keys."""
+
+import json
+import shutil
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from visits import Visit, needs_browser
+
+from posebook import ASSETS, figure
+from posekit.cameras import Cameras
+from posekit.colors import CAMERA
+from posekit.figures import comparison_figure, curve_figure, pose_figure
+from posekit.rig_figures import epipolar_figure, moving_rig_figure
+from posekit.skeleton import HUMANEVA_15
+
+pytestmark = needs_browser
+
+EYES = """f => {
+    const layout = f.querySelector('.pk-canvas')._fullLayout;
+    return Object.keys(layout).filter(key => /^scene\\d*$/.test(key)).map(key => layout[key].camera.eye);
+}"""
+FLOOR = "f => -f.querySelector('.pk-canvas')._fullLayout.scene.aspectratio.z / 2"
+RANGES = "f => ['xaxis', 'yaxis'].map(axis => f.querySelector('.pk-canvas')._fullLayout[axis].range)"
+SETTLED = """frames => new Promise(done => {
+    let still = 0, was = scrollY;
+    const look = () => {
+        still = scrollY === was ? still + 1 : 0;
+        was = scrollY;
+        still >= frames ? done(was) : requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+})"""  # the page has not scrolled for so many drawn frames
+SHOWS = "([canvas, frame]) => canvas.dataset.frame === String(frame)"
+PLAYS = """canvas => new Promise(done => {
+    const before = canvas.dataset.frame;
+    let left = 40;
+    const look = () => {
+        if (canvas.dataset.frame !== before) done(true);
+        else left-- ? requestAnimationFrame(look) : done(false);
+    };
+    look();
+})"""
+
+
+def drawn_figures(small):
+    """A person that plays by itself, two panels, a chart, a rig that moves, and images with a line for each joint."""
+    poses, rate = small.poses_world[:40], small.frame_rate
+    alone = pose_figure(poses, HUMANEVA_15, frame_rate=rate)
+    alone.layout.meta |= {"autoplay": True}
+    compared = comparison_figure(dict.fromkeys(("one", "two"), poses + 0.02), poses, HUMANEVA_15, frame_rate=rate)
+    chart = curve_figure({"error": ([1, 2, 3], [3, 2, 1])}, "epoch", "mm", "a falling line", log_y=True)
+    seen = epipolar_figure(small.pixels[0, :2], small.cameras[0, :2], small.view_names[:2], HUMANEVA_15)
+    return alone, compared, chart, rig_figure(small), seen
+
+
+STEPS = ["start", "step 1", "end"]
+
+
+def rig_figure(small):
+    true = small.cameras[0]
+    rigs = Cameras.stack([replace(true, t_world_to_camera=scale * true.t_world_to_camera) for scale in (1.5, 1.2, 1.0)])
+    return moving_rig_figure(rigs, small.poses_world[:3], true, HUMANEVA_15, STEPS, "a rig")
+
+
+@pytest.fixture(scope="session")
+def one_page(tmp_path_factory, small):
+    """The address of a page that holds those figures, far enough apart to scroll from one to the next."""
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copytree(ASSETS, folder, dirs_exist_ok=True)
+    shutil.copyfile(Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js", folder / "plotly.min.js")
+    figures = "".join(figure.figure_html(json.loads(drawn.to_json())) for drawn in drawn_figures(small))
+    html = (
+        '<!doctype html><html data-theme="light"><head><meta charset="utf-8"><title>figures</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>figure {{ margin-bottom: 1500px !important; }} {figure.palette_css()}</style>"
+        f'<link rel="stylesheet" href="posebook.css">{figure.scripts_html("plotly.min.js")}</head>'
+        f'<body class="bd-content">{figures}</body></html>'
+    )
+    (folder / "page.html").write_text(html)
+    return f"file://{folder}"
+
+
+class Reader:
+    """One figure on the page, and hands for it. Time is counted in drawn frames, of which a busy machine has fewer."""
+
+    def __init__(self, visit, number):
+        self.visit, self.page = visit, visit.page
+        self.figure = self.page.query_selector_all("figure.pk-figure")[number]
+        self.come()
+        self.page.wait_for_function("f => f.dataset.ready === 'true'", arg=self.figure, timeout=120_000)
+        self.canvas = self.figure.query_selector(".pk-canvas")
+
+    def come(self):
+        self.page.evaluate("f => f.scrollIntoView({block: 'center'})", self.figure)
+        self.page.evaluate(SETTLED, 3)
+
+    def leave(self):
+        self.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        self.page.evaluate(SETTLED, 3)
+
+    def eyes(self):
+        self.page.evaluate(SETTLED, 3)
+        return self.page.evaluate(EYES, self.figure)
+
+    def scrolled(self):
+        """Where the page is, once it no longer moves."""
+        return self.page.evaluate(SETTLED, 12)
+
+    def frame(self):
+        return int(self.canvas.get_attribute("data-frame") or 0)
+
+    def plays(self):
+        return self.page.evaluate(PLAYS, self.canvas)
+
+    def press_play(self):
+        self.figure.query_selector("button.pk-play").evaluate("button => button.click()")  # a busy machine is never at rest
+
+    def start(self):
+        x, y, width, height = (self.canvas.bounding_box()[key] for key in ("x", "y", "width", "height"))
+        return x + width / 5, y + height / 2
+
+    def drag(self, across, down, touch=False):
+        x, y = self.start()
+        if touch:
+            self.fingers([[(x, y)], *([(x + across * k / 8, y + down * k / 8)] for k in range(1, 9)), []])
+            return
+        mouse = self.page.mouse
+        mouse.move(x, y)
+        mouse.down()
+        mouse.move(x + across, y + down, steps=8)
+        mouse.up()
+
+    def fingers(self, moments):
+        """Touches of any number of fingers, moment by moment, as a screen reports them."""
+        screen = self.visit.context.new_cdp_session(self.page)
+        count = 0
+        for points in moments:
+            kind = "touchEnd" if not points else "touchStart" if len(points) > count else "touchMove"
+            touches = [dict(x=x, y=y, id=k) for k, (x, y) in enumerate(points)]
+            screen.send("Input.dispatchTouchEvent", dict(type=kind, touchPoints=touches))
+            self.page.wait_for_timeout(20)
+            count = len(points)
+        screen.detach()
+
+
+ALONE, COMPARED, CHART, RIG, SEEN = range(5)
+
+
+@pytest.fixture(scope="module")
+def visit(browser, one_page):
+    """The page on a screen that takes touches and has a mouse too, opened once for all tests."""
+    with Visit(browser, one_page, "page", width=700, has_touch=True) as opened:
+        opened.page.set_default_timeout(120_000)
+        yield opened
+
+
+@pytest.fixture
+def reader(visit):
+    """`reader(figure)` turns to a figure, seen as at first; at the end nothing has complained."""
+
+    def turned_to(number):
+        hand = Reader(visit, number)
+        if number not in (CHART, SEEN):
+            hand.canvas.press("Home")
+        return hand
+
+    yield turned_to
+    assert visit.complaints == []
+
+
+with_either_hand = pytest.mark.parametrize("touch", [False, True], ids=["mouse", "touch"])
+
+
+@with_either_hand
+def test_a_drag_turns_while_it_plays_and_the_view_stays(reader, touch):
+    hand = reader(ALONE)
+    assert hand.plays()
+    before = hand.eyes()
+    hand.drag(80, 6, touch=touch)
+    turned = hand.eyes()
+    assert turned[0] != pytest.approx(before[0], abs=0.05)
+    assert hand.plays()
+    assert hand.eyes() == [pytest.approx(eye) for eye in turned]
+
+
+@with_either_hand
+def test_a_drag_at_rest_turns_all_panels_and_the_view_stays_when_it_plays(reader, touch):
+    hand = reader(COMPARED)
+    assert not hand.plays()
+    before = hand.eyes()
+    hand.drag(60, 4, touch=touch)
+    turned = hand.eyes()
+    assert turned[0] != pytest.approx(before[0], abs=0.05)
+    assert turned[1:] == [pytest.approx(turned[0])]
+    hand.press_play()
+    assert hand.plays()
+    assert hand.eyes() == [pytest.approx(eye) for eye in turned]
+    hand.press_play()
+
+
+def test_the_view_stays_when_the_slider_moves_and_the_theme_changes(reader):
+    hand = reader(COMPARED)
+    hand.drag(60, 10)
+    turned = hand.eyes()
+    slider = hand.figure.query_selector("input[type=range]")
+    moment = int(slider.input_value())
+    slider.press("ArrowRight")
+    hand.visit.turn("dark")
+    hand.visit.turn("light")
+    assert hand.frame() == moment + 1
+    assert hand.eyes() == [pytest.approx(eye) for eye in turned]
+
+
+@pytest.mark.parametrize("number", [ALONE, COMPARED, CHART])
+def test_the_wheel_scrolls_the_page(reader, number):
+    hand = reader(number)
+    before = hand.scrolled()
+    eyes = hand.eyes()
+    hand.page.mouse.move(*hand.start())
+    hand.page.mouse.wheel(0, 300)
+    assert hand.scrolled() > before + 200
+    assert hand.eyes() == eyes
+
+
+@pytest.mark.parametrize("number", [ALONE, COMPARED, CHART])
+def test_a_swipe_up_scrolls_the_page(reader, number):
+    hand = reader(number)
+    before = hand.scrolled()
+    hand.drag(0, -160, touch=True)
+    assert hand.scrolled() > before + 80
+
+
+def test_ctrl_and_wheel_zoom(reader):
+    hand = reader(COMPARED)
+    before, scrolled = hand.eyes(), hand.scrolled()
+    hand.page.mouse.move(*hand.start())
+    hand.page.keyboard.down("Control")
+    hand.page.mouse.wheel(0, -200)
+    hand.page.keyboard.up("Control")
+    after = hand.eyes()
+    assert all(abs(new["x"]) < 0.9 * abs(old["x"]) for old, new in zip(before, after))
+    assert hand.scrolled() == scrolled
+
+
+def test_two_fingers_zoom(reader):
+    hand = reader(COMPARED)
+    before = hand.eyes()
+    x, y = hand.start()
+    hand.fingers([[(x, y)], [(x, y), (x + 40, y)], *([(x, y), (x + 40 + 10 * k, y)] for k in range(1, 7)), []])
+    after = hand.eyes()
+    assert all(abs(new["x"]) < 0.9 * abs(old["x"]) for old, new in zip(before, after))
+
+
+@with_either_hand
+def test_a_chart_keeps_its_axes(reader, touch):
+    hand = reader(CHART)
+    before = hand.page.evaluate(RANGES, hand.figure)
+    hand.drag(90, 40, touch=touch)
+    hand.page.evaluate(SETTLED, 12)
+    assert hand.page.evaluate(RANGES, hand.figure) == before
+
+
+def test_what_played_plays_again_after_scrolling_away_and_back(reader):
+    hand = reader(ALONE)
+    assert hand.plays()
+    hand.leave()
+    assert not hand.plays()
+    hand.come()
+    assert hand.plays()
+    hand.press_play()
+    assert not hand.plays()
+    hand.leave()
+    hand.come()
+    assert not hand.plays(), "what the reader stopped stays stopped"
+    hand.press_play()
+
+
+@with_either_hand
+def test_the_camera_stays_above_the_floor(reader, touch):
+    hand = reader(COMPARED)
+    for _ in range(3):
+        hand.drag(40, -150, touch=touch)
+    floor = hand.page.evaluate(FLOOR, hand.figure)
+    assert all(eye["z"] > floor for eye in hand.eyes())
+
+
+def test_a_rig_moves_step_by_step_and_begins_anew(reader, small):
+    hand = reader(RIG)
+    moving = rig_figure(small)
+    rig = next(n for n, trace in enumerate(moving.data) if trace.line.color == CAMERA)
+    slider = hand.figure.query_selector("input[type=range]")
+    assert slider.get_attribute("aria-label") == "step"
+    for step, name in list(enumerate(STEPS))[1:]:
+        slider.press("ArrowRight")
+        hand.page.wait_for_function(SHOWS, arg=[hand.canvas, step])
+        assert slider.get_attribute("aria-valuetext") == hand.figure.query_selector("output").inner_text() == name
+        shown = hand.page.evaluate("([canvas, trace]) => Array.from(canvas.data[trace].x, String)", [hand.canvas, rig])
+        frame = moving.frames[step]
+        expected = frame.data[frame.traces.index(rig)].x
+        np.testing.assert_allclose([float(x) for x in shown], expected, atol=1e-3)  # sent in millimetres
+    hand.press_play()
+    hand.page.wait_for_function(SHOWS, arg=[hand.canvas, 0])
+    hand.press_play()
+
+
+def test_images_alone_are_drawn_and_stepped_through(reader):
+    hand = reader(SEEN)
+    slider = hand.figure.query_selector("input[type=range]")
+    assert slider.get_attribute("aria-label") == "joint"
+    slider.press("ArrowRight")
+    hand.page.wait_for_function(SHOWS, arg=[hand.canvas, 1])
+    assert hand.figure.query_selector("output").inner_text() == HUMANEVA_15.joints[1].replace("_", " ")
+
+
+def test_nothing_plays_by_itself_for_those_who_ask_for_less_motion(reader, visit):
+    visit.page.emulate_media(reduced_motion="reduce")
+    visit.page.reload()
+    assert not reader(ALONE).plays()
