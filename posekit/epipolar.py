@@ -81,16 +81,16 @@ def epipolar_html(
         "joint": skeleton.index(joint),
     }
     script = json.dumps(pair, separators=(",", ":")).replace("<", "\\u003c")  # so that it cannot close the script element
-    first, second = (html.escape(name, quote=True) for name in view_names)
-    what = f"The {html.escape(pair['joints'][pair['joint']])} in camera {first}, and the line on which camera {second} must see it"
+    first, second = view_names
+    what = f"The {pair['joints'][pair['joint']]} in camera {first}, and the line on which camera {second} must see it"
+    what = html.escape(what, quote=True)
     return (
         f'<figure class="{EPIPOLAR_CLASS}"><script type="application/vnd.posekit.epipolar+json">{script}</script>'
-        f'<div class="pk-still" role="img" aria-label="{what}. It passes through that joint.">{_still(pair)}</div>'
-        f"<figcaption>{what}.</figcaption></figure>"
+        f'<div class="pk-still">{_still(pair, f"{what}. It passes through that joint.")}<p>{what}.</p></div></figure>'
     )
 
 
-def _still(pair: dict) -> str:
+def _still(pair: dict, alt: str) -> str:
     """Both pictures side by side as SVG."""
     side, joint = pair["side"], pair["joint"]
     seen = [*pair["views"][0]["pose"][joint], 1]
@@ -98,7 +98,7 @@ def _still(pair: dict) -> str:
     panels = [_panel(pair, view, lines[view], view * (1 + GAP) * side) for view in (0, 1)]
     box = f"0 0 {(2 + GAP) * side:.0f} {(1 + TITLE) * side:.0f}"
     look = f'style="max-width:720px" font-size="{0.045 * side:.0f}" font-family="sans-serif"'
-    return f'<svg viewBox="{box}" {look} aria-hidden="true">{"".join(panels)}</svg>'
+    return f'<svg viewBox="{box}" {look} role="img" aria-label="{alt}">{"".join(panels)}</svg>'
 
 
 def _across(line: np.ndarray, view: dict, side: float) -> tuple[np.ndarray, np.ndarray]:
@@ -117,11 +117,12 @@ def _panel(pair: dict, number: int, line: str, shift: float) -> str:
     bones = "".join(_line(pose[a], pose[b], colors[name]) for name, bones in pair["bones"].items() for a, b in bones)
     x, y = pose[pair["joint"]]
     dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{0.018 * side:.1f}" fill="{colors["line"]}"/>'
+    place = f'x="{shift:.1f}" y="{TITLE * side:.1f}" width="{side}" height="{side}"'
     frame = f'x="{view["left"]}" y="{view["top"]}" width="{side}" height="{side}"'
     return (
         f'<text x="{shift + side / 2:.0f}" y="{0.055 * side:.0f}" text-anchor="middle" fill="currentColor">'
         f"camera {html.escape(view['name'])}</text>"
-        f'<svg x="{shift:.1f}" y="{TITLE * side:.1f}" width="{side}" height="{side}" viewBox="{box}" stroke-width="{0.008 * side:.1f}">'
+        f'<svg {place} viewBox="{box}" stroke-width="{0.008 * side:.1f}">'
         f'<rect {frame} fill="none" stroke="currentColor" stroke-opacity="0.4"/>{line}{bones}{dot}</svg>'
     )
 
