@@ -133,7 +133,7 @@ assert agreement > 1 - 1e-9
 # %% tags=["hide-input"]
 moment = 40
 pair = exact[moment, :2], true[:2], names[:2]
-HTML(epipolar_html(*pair, skeleton, joint="left_wrist"))
+HTML(epipolar_html(*pair, skeleton, joint="right_wrist"))
 
 # %% [markdown]
 # A joint dragged along its line still agrees with the other picture: a pair notices only what leads off the line.

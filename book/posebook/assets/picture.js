@@ -93,6 +93,8 @@ window.posebook ??= {};
       grabbed.moves ||= away(grabbed.from, at) > 2; // a click is no drag
       if (grabbed.moves) move(grabbed.joint, [at[0] + grabbed.offset[0], at[1] + grabbed.offset[1]]);
     });
+    // A finger on a joint must not scroll the page as well; touch-action has no effect on the parts of an SVG.
+    drawn.root.addEventListener("touchmove", (event) => grabbed && event.preventDefault(), { passive: false });
     for (const ending of ["pointerup", "pointercancel"]) drawn.root.addEventListener(ending, () => (grabbed = null));
     const toggle = (joint) => onToggle?.(joint, missing[joint] ? spots[joint] : null);
     drawn.root.addEventListener("dblclick", (event) => {
