@@ -82,7 +82,8 @@ window.posebook ??= {};
       const joint = chosen(at, event.timeStamp);
       grabbed = { joint, from: at, time: event.timeStamp, offset: [spots[joint][0] - at[0], spots[joint][1] - at[1]] };
       last = grabbed;
-      handles[joint].parentNode.append(handles[joint]); // on top of the others
+      const [handle, above] = [handles[joint], handles[joint].parentNode.lastElementChild];
+      if (handle !== above) above.after(handle); // on top of the others; a handle moved at each press knows no double click
       drawn.root.setPointerCapture(event.pointerId);
       handles[joint].focus({ preventScroll: true });
       event.preventDefault();
