@@ -111,6 +111,16 @@ def test_compared_panels_tell_their_errors_and_tint_joints_on_request(poses):
     assert not [t for t in comparison_figure(lifted, true, HUMANEVA_15).data if t.mode == "markers"]
 
 
+def test_the_floor_lies_within_its_box(poses):
+    """Plotly leaves out a line on the border."""
+    lifted, _ = poses
+    figure = pose_figure(lifted, HUMANEVA_15)
+    floor = figure.data[0]
+    for values, axis in ((floor.x, figure.layout.scene.xaxis), (floor.y, figure.layout.scene.yaxis)):
+        assert axis.range[0] < np.nanmin(values) < axis.range[0] + 0.01
+        assert axis.range[1] - 0.01 < np.nanmax(values) < axis.range[1]
+
+
 def test_the_truth_is_in_the_key(poses):
     lifted, true = poses
     figure = comparison_figure({"a": lifted, "b": lifted}, true, HUMANEVA_15)
