@@ -49,7 +49,7 @@ from statistics import median
 
 import roma
 import torch
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from torch import nn
 
 from posekit.calibration import (
@@ -63,12 +63,13 @@ from posekit.cameras import Cameras
 
 # %%
 from posekit.datasets import load_dataset
+from posekit.epipolar import epipolar_html
 from posekit.evaluation import evaluate
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, supervised_loss
 from posekit.random import generator
 from posekit.records import book_folder, table
-from posekit.rig_figures import epipolar_figure, moving_rig_figure
+from posekit.rig_figures import moving_rig_figure
 from posekit.teachers import triangulated
 from posekit.training import fit
 from posekit.triangulation import triangulate
@@ -125,13 +126,18 @@ assert agreement > 1 - 1e-9
 # %% [markdown]
 # What does the equation look like in a picture?
 # A joint in the first image is somewhere along a ray, and the second camera sees that ray as a line: the joint must be on it.
-# Move the slider from joint to joint.
+#
+# Here are two pictures of one moment. The bending of the lenses is taken out of them, so that lines are straight.
+# Drag a joint in either of them, or move it with the arrow keys, and watch its line in the other. In a notebook the figure stands still; it moves in the book.
 
 # %% tags=["hide-input"]
 moment = 40
-epipolar_figure(exact[moment, :2], true[:2], names[:2], skeleton)
+pair = exact[moment, :2], true[:2], names[:2]
+HTML(epipolar_html(*pair, skeleton, joint="right_wrist"))
 
 # %% [markdown]
+# A joint dragged along its line still agrees with the other picture: a pair notices only what leads off the line.
+#
 # Every joint of every frame must lie on its own line.
 # Cameras that stand otherwise have other lines, and joints miss them:
 

@@ -114,8 +114,9 @@ def address(site):
     server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Chromium, for one file of tests: while it is open an event loop runs, and other tests start loops of their own."""
     from playwright.sync_api import sync_playwright  # here: the tests without a browser need no browser library
 
     assert CHROMIUM, "CI is set, so a browser must be there: install Chromium"

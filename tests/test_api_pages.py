@@ -57,7 +57,7 @@ def test_everything_public_leads_to_its_source(site):
     for page in (site / "book" / "api").glob("*.html"):
         links = re.findall(r'href="\.\./\.\./_modules/([\w/]+)\.html#', page.read_text())
         assert set(links) <= {name.replace(".", "/") for name in MODULES} | {"posekit/datasets"}
-        assert len(links) > 10, page.name
+        assert len(links) > 10 or 'class="py ' not in page.read_text(), page.name
 
 
 def test_stars_are_escaped_in_prose_but_not_in_code():

@@ -24,7 +24,7 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.links, self.sources, self.anchors, self.figures = [], [], set(), 0
-        self.specs, self._in_spec = [], False
+        self.specs, self._plotted, self._in_spec = [], False, False
         self.feed(path.read_text())
 
     def handle_starttag(self, tag, attributes):
@@ -38,7 +38,9 @@ class Page(HTMLParser):
         if tag == "link" and attributes.get("href") and attributes.get("rel") not in ("canonical", "search", "next", "prev"):
             self.sources.append(attributes["href"])
         self.figures += "pk-figure" in (attributes.get("class") or "").split()
-        self._in_spec = tag == "script" and attributes.get("type") == "application/json"
+        if tag == "figure":
+            self._plotted = "pk-figure" in (attributes.get("class") or "").split()
+        self._in_spec = self._plotted and tag == "script" and attributes.get("type") == "application/json"
 
     def handle_data(self, data):
         if self._in_spec:

@@ -30,7 +30,8 @@ class Visit:
         self.name, self.width = name, width
         self.complaints, self.scripts = [], set()
         self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        self.context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
+        chosen = f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+        self.context.add_init_script(f"if (window.origin !== 'null') {{ {chosen} }}")  # a blank page has no storage
         self.page = self.context.new_page()
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

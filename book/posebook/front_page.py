@@ -10,6 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from posebook.stage_still import Eye, still_scene
 from posebook.tryit_page import TRYIT_CLASS, TryIt, prepared
+from posekit.epipolar import EPIPOLAR_CLASS
 
 FRONT_CLASS = "pk-lifting"
 STILL_FRAME = 21  # of the walk, for the still pictures
@@ -20,7 +21,11 @@ ALT = (
 )
 
 
-SCRIPTS = {FRONT_CLASS: ("stage.js", "front.js"), TRYIT_CLASS: ("stage.js", "tryit-picture.js", "tryit.js")}
+FILES = {
+    FRONT_CLASS: ("stage.css", "stage.js", "front.js"),
+    TRYIT_CLASS: ("stage.css", "picture.css", "stage.js", "picture.js", "tryit.js"),
+    EPIPOLAR_CLASS: ("picture.css", "picture.js", "epipolar.js"),
+}
 """What the pages need that have an element of a class."""
 
 
@@ -34,11 +39,13 @@ def setup(app):
 
 def _page_files(app, pagename, templatename, context, doctree):
     body = context.get("body") or ""
-    for name, scripts in SCRIPTS.items():
+    for name, files in FILES.items():
         if f'class="{name}"' in body:
-            app.add_css_file("stage.css")
-            for script in scripts:
-                app.add_js_file(script, loading_method="defer")
+            for file in files:
+                if file.endswith(".css"):
+                    app.add_css_file(file)
+                else:
+                    app.add_js_file(file, loading_method="defer")
 
 
 class LiftingScene(SphinxDirective):

@@ -1,6 +1,6 @@
 // The page "Try it": a camera that the reader moves, its 2D pose, whose joints can be moved too, the 3D pose lifted from it,
 // and how that pose looks from elsewhere.
-// tryit-worker.js does the computation, tryit-picture.js draws the 2D poses, stage.js the lifted one.
+// tryit-worker.js does the computation, picture.js draws the 2D poses, stage.js the lifted one.
 "use strict";
 (() => {
   const here = document.currentScript.src;

@@ -1,5 +1,6 @@
-// The 2D poses of the page "Try it": a picture of one, and a picture whose joints can be moved.
+// 2D poses: a picture of one, and a picture whose joints can be moved. "Try it" and the figure of epipolar lines use them.
 "use strict";
+window.posebook ??= {};
 (() => {
   const STEP = 5; // pixels per key press; 1 with Shift
   const GRIP = 0.04; // radius within which a joint can be grabbed, as a share of the picture's side
@@ -13,13 +14,15 @@
     return made;
   };
 
-  // A square image with a pose in it and optionally a second pose behind it, thin and grey. A missing joint is null.
+  // A square image, or a square cut from one, with a pose in it and optionally a second pose behind it, thin and grey.
+  // A missing joint is null.
   function picture(manifest) {
-    const { side } = manifest.picture;
+    const { side, left = 0, top = 0 } = manifest.picture;
     const edge = EDGE * side; // so that a joint on the border is not cut off
+    const [x, y, width] = [left - edge, top - edge, side + 2 * edge];
     const [ghost, bones] = [svg("g", { class: "pk-ghost" }), svg("g", { class: "pk-bones" })];
-    const border = svg("rect", { class: "pk-image", x: -edge, y: -edge, width: side + 2 * edge, height: side + 2 * edge, rx: 0.03 * side });
-    const root = svg("svg", { viewBox: `${-edge} ${-edge} ${side + 2 * edge} ${side + 2 * edge}` }, border, ghost, bones);
+    const border = svg("rect", { class: "pk-image", x, y, width, height: width, rx: 0.03 * side });
+    const root = svg("svg", { viewBox: `${x} ${y} ${width} ${width}` }, border, ghost, bones);
     const lines = (pose, color) =>
       Object.entries(manifest.bones).flatMap(([name, pairs]) =>
         pairs
@@ -39,15 +42,16 @@
   }
 
   // A picture whose joints can be dragged, or focused and moved with the arrow keys, and taken away by a double click or
-  // the delete key. Calls onMove(joint, [x, y]) and, for a joint taken away or put back, onToggle(joint, null or [x, y]).
+  // the delete key. Calls onMove(joint, [x, y]) and, for a joint taken away or put back, onToggle(joint, null or [x, y]);
+  // without onToggle all joints stay.
   function editor(manifest, onMove, onToggle) {
     const drawn = picture(manifest);
-    const { side } = manifest.picture;
+    const { side, left = 0, top = 0 } = manifest.picture;
     const sideOf = (joint) => Object.keys(manifest.bones).find((s) => manifest.bones[s].some(([, child]) => child === joint));
     const handles = manifest.joints.map((name, joint) => {
       const dot = svg("circle", { class: "pk-dot", r: 0.014 * side, fill: `var(--pk-${sideOf(joint) ?? "centre"})` });
       const roles = { role: "slider", "aria-roledescription": "joint", "aria-label": name, "aria-orientation": "horizontal" };
-      const range = { "aria-valuemin": 0, "aria-valuemax": side };
+      const range = { "aria-valuemin": Math.round(left), "aria-valuemax": Math.round(left + side) };
       return svg("g", { class: "pk-joint", tabindex: 0, ...roles, ...range }, svg("circle", { class: "pk-touch", r: GRIP * side }), dot);
     });
     drawn.root.append(...handles);
@@ -56,8 +60,8 @@
     let grabbed = null; // {joint, from, time, offset, moves} while dragging
     let last = null; // what was grabbed last
 
-    const inside = (value) => Math.min(Math.max(value, 0), side);
-    const move = (joint, point) => onMove(joint, point.map(inside));
+    const inside = (value, low) => Math.min(Math.max(value, low), low + side);
+    const move = (joint, [x, y]) => onMove(joint, [inside(x, left), inside(y, top)]);
     const under = (event) => {
       const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawn.root.getScreenCTM().inverse());
       return [x, y];
@@ -89,8 +93,10 @@
       grabbed.moves ||= away(grabbed.from, at) > 2; // a click is no drag
       if (grabbed.moves) move(grabbed.joint, [at[0] + grabbed.offset[0], at[1] + grabbed.offset[1]]);
     });
+    // A finger on a joint must not scroll the page as well; touch-action has no effect on the parts of an SVG.
+    drawn.root.addEventListener("touchmove", (event) => grabbed && event.preventDefault(), { passive: false });
     for (const ending of ["pointerup", "pointercancel"]) drawn.root.addEventListener(ending, () => (grabbed = null));
-    const toggle = (joint) => onToggle(joint, missing[joint] ? spots[joint] : null);
+    const toggle = (joint) => onToggle?.(joint, missing[joint] ? spots[joint] : null);
     drawn.root.addEventListener("dblclick", (event) => {
       if (last && away(spots[last.joint], under(event)) < GRIP * side) toggle(last.joint);
     });
@@ -99,7 +105,7 @@
       const step = event.shiftKey ? 1 : STEP;
       const ways = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
       const way = ways[event.key];
-      if (joint < 0 || !(way || event.key === "Delete" || event.key === "Backspace")) return;
+      if (joint < 0 || !(way || (onToggle && ["Delete", "Backspace"].includes(event.key)))) return;
       event.preventDefault();
       if (way) move(joint, [spots[joint][0] + way[0], spots[joint][1] + way[1]]);
       else toggle(joint);
@@ -124,5 +130,5 @@
     };
   }
 
-  Object.assign(window.posebook, { picture, editor });
+  Object.assign(window.posebook, { svg, picture, editor });
 })();
