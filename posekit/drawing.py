@@ -58,7 +58,7 @@ class Layer:
 class Panel:
     """A titled picture of some people: in an image if `image_size` (width, height) is given, otherwise in a 3D box.
 
-    Without a `box`, one is fitted to the people of all such panels. A `note` stands under the picture.
+    Without a `box`, one is fitted to the people of all such panels. A `note`, in lines parted by "<br>", stands under it.
     `extra` are further traces, and `moving` traces with their coordinates (F, N, 2 or 3) in every frame; NaN ends a line.
     """
 
@@ -319,7 +319,8 @@ def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool, col
     pixels = height
     if narrow:
         pixels = {"stack": 460, "row": 60 + 250 * rows, "grid": 380}[arrange]
-    title, note = 24 / pixels, (20 / pixels if any(panel.note for panel in panels) else 0)
+    lines = max(panel.note.count("<br>") + bool(panel.note) for panel in panels)
+    title, note = 24 / pixels, (2 + 18 * lines) / pixels
     keys, distances, notes = {"height": pixels}, [], count(len(panels))
     for index, (panel, (x, y, w, h)) in enumerate(zip(panels, cells)):
         suffix = "" if index == 0 else str(index + 1)

@@ -85,7 +85,7 @@ def comparison_figure(
 
 def _errors_in_words(lifted: Tensor, true: Tensor) -> str:
     shape, root = (1000 * metric(lifted, true).nanmean() for metric in (mpjpe, root_error))
-    return f"mpjpe {shape:.0f} mm, root {root:.0f} mm"
+    return f"mpjpe {shape:.0f} mm<br>root {root:.0f} mm"  # two lines, for narrow panels
 
 
 @renamed(truth_world="true_world")

@@ -105,10 +105,20 @@ def test_compared_panels_tell_their_errors_and_tint_joints_on_request(poses):
     lifted = {"moved": true + torch.tensor([0.03, 0.04, 0.0]), "exact": true}
     figure = comparison_figure(lifted, true, HUMANEVA_15, tint=True)
     notes = [note.text for note in figure.layout.annotations[2:]]
-    assert notes == ["mpjpe 0 mm, root 50 mm", "mpjpe 0 mm, root 0 mm"]
+    assert notes == ["mpjpe 0 mm<br>root 50 mm", "mpjpe 0 mm<br>root 0 mm"]
     tinted = [trace for trace in figure.data if trace.mode == "markers"]
     assert [list(trace.marker.color) for trace in tinted] == [[0.0] * 15] * 2
     assert not [t for t in comparison_figure(lifted, true, HUMANEVA_15).data if t.mode == "markers"]
+
+
+def test_the_floor_lies_within_its_box(poses):
+    """Plotly leaves out a line on the border."""
+    lifted, _ = poses
+    figure = pose_figure(lifted, HUMANEVA_15)
+    floor = figure.data[0]
+    for values, axis in ((floor.x, figure.layout.scene.xaxis), (floor.y, figure.layout.scene.yaxis)):
+        assert axis.range[0] < np.nanmin(values) < axis.range[0] + 0.01
+        assert axis.range[1] - 0.01 < np.nanmax(values) < axis.range[1]
 
 
 def test_the_truth_is_in_the_key(poses):

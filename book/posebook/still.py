@@ -53,7 +53,8 @@ def _lines(figure: dict, height: int) -> list[str]:
         parts += [_text(x, y, text, color) for text, (x, y) in zip(trace.get("text") or (), points)]
     for note in layout.get("annotations", ()):
         below = 14 if note["yanchor"] == "top" else -5
-        parts.append(_text(note["x"] * WIDTH, (1 - note["y"]) * height + below, note["text"]))
+        for line, text in enumerate(note["text"].split("<br>")):
+            parts.append(_text(note["x"] * WIDTH, (1 - note["y"]) * height + below + 16 * line, text))
     return parts
 
 
