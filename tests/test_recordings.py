@@ -119,7 +119,10 @@ def test_what_cannot_be_found_says_why(people):
     ("options", "message"),
     [
         (dict(scale_from="stature"), "only with cameras_from='people'"),
-        (dict(method="supervised", cameras_from="people"), "not in the world of cameras found"),
+        (dict(method="supervised", cameras_from="people"), "not in the world of cameras that were found"),
+        (dict(start_off_deg=5.0), "only with cameras_from='learned'"),
+        (dict(cameras_from="learned", scale_from="stature"), "only with cameras_from='people'"),
+        (dict(method="scenes", teacher="labels", cameras_from="learned"), "not in the world of cameras that were found"),
         (dict(method="adaptation", cameras_from="people"), "does not count for method 'adaptation'"),
     ],
 )
