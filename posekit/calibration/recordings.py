@@ -53,10 +53,10 @@ def with_found_cameras(
     """
     if scale_from not in ("leg", "stature"):
         raise ValueError(f'scale_from must be "leg" or "stature", got {scale_from!r}')
-    found = {subject: _calibrated(person, subject, scale_from, seed, options) for subject, person in _people(dataset).items()}
-    return _with_cameras(dataset, {k: cameras for k, (cameras, _) in found.items()}), {
-        k: said for k, (_, said) in found.items()
-    }
+    cameras, reports = {}, {}
+    for subject, person in _people(dataset).items():
+        cameras[subject], reports[subject] = _calibrated(person, subject, scale_from, seed, options)
+    return _with_cameras(dataset, cameras), reports
 
 
 def with_learned_cameras(
