@@ -100,7 +100,8 @@ def carried(cameras: Cameras, about: Float[Tensor, "3"], degrees: float, generat
     """
     axis = nn.functional.normalize(torch.randn(len(cameras), 3, generator=generator, dtype=torch.float64), dim=-1)
     angle = torch.deg2rad(degrees * (torch.arange(len(cameras)) > 0).double()).unsqueeze(-1)
-    turn = roma.rotvec_to_rotmat(angle * axis).to(about)
+    turn = roma.rotvec_to_rotmat(angle * axis).to(cameras.R_world_to_camera)
+    about = about.to(turn)
     centers = (turn.mT @ (cameras.centers_world - about).unsqueeze(-1)).squeeze(-1) + about
     return placed(cameras, cameras.R_world_to_camera @ turn, centers)
 
