@@ -50,7 +50,8 @@ seed: int = 0  # of initial weights, batch order, dropout and 2D noise
 # which poses, and who sees them
 dataset: str = "synthetic"  # which poses [synthetic, humaneva, human36m]
 lens: str = "own"  # lens model of the cameras; own is the one the 2D follows [own, opencv, human36m]
-cameras_from: str = "given"  # extrinsics in training: the dataset's, or found from its people; see `with_found_cameras` [given, people]; not for adaptation, triangulation
+cameras_from: str = "given"  # extrinsics in training: the dataset's, found from its people, or learned; see `calibration.recordings` [given, people, learned]; not for adaptation, triangulation
+start_off_deg: float = 10.0  # by which cameras that are learned begin turned about the people; not for adaptation, triangulation
 scale_from: str = "leg"  # what sizes found cameras: each person's own legs, or 1.7 m of stature for everybody [leg, stature]; not for adaptation, triangulation
 cameras: str = "all"  # that training sees, joined by "+"; adaptation adapts to test_cameras; not for triangulation
 test_cameras: str = "all"  # that the test uses, joined by "+"

@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from posekit.calibration.recordings import with_found_cameras
+from posekit.calibration.recordings import with_found_cameras, with_learned_cameras
 from posekit.datasets import load_dataset
 from posekit.detector import Detector
 from posekit.evaluation import evaluate_poses, lift_dataset
@@ -82,9 +82,14 @@ def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> 
 
 
 def train_cameras(experiment: Experiment, train: MultiViewDataset) -> MultiViewDataset:
-    """The training data with the cameras it is taught with: as given, or found from its people."""
+    """The training data with the cameras it is taught with: as given, found from its people, or learned."""
     data = experiment.data
-    return train if data.cameras_from == "given" else with_found_cameras(train, data.scale_from, experiment.seed)[0]
+    match data.cameras_from:
+        case "people":
+            return with_found_cameras(train, data.scale_from, experiment.seed)[0]
+        case "learned":
+            return with_learned_cameras(train, data.start_off_deg, experiment.seed)
+    return train
 
 
 def test_cameras(experiment: Experiment, test: MultiViewDataset) -> MultiViewDataset:

@@ -33,7 +33,7 @@ from posekit.parameters import (
 )
 
 FOUND_METHODS = tuple(method for method in LEARNT_METHODS if method != "adaptation")
-"""Those that can do with cameras found from people; adaptation would have to find the test's as well."""
+"""Those that can do with cameras that are not given; adaptation would have to find the test's as well."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "sound": dict(root="positive", clamp="off", feedforward=0),
@@ -51,10 +51,13 @@ class Data(Group):
 
     dataset: Literal["synthetic", "humaneva", "human36m"] = parameter("synthetic", "which poses")
     lens: Literal["own", "opencv", "human36m"] = parameter("own", "lens model of the cameras; own is the one the 2D follows")
-    cameras_from: Literal["given", "people"] = parameter(
+    cameras_from: Literal["given", "people", "learned"] = parameter(
         "given",
-        "extrinsics in training: the dataset's, or found from its people; see `with_found_cameras`",
+        "extrinsics in training: the dataset's, found from its people, or learned; see `calibration.recordings`",
         FOUND_METHODS,
+    )
+    start_off_deg: float = parameter(
+        10.0, "by which cameras that are learned begin turned about the people", FOUND_METHODS, can_be_0=True, most=180
     )
     scale_from: Literal["leg", "stature"] = parameter(
         "leg", "what sizes found cameras: each person's own legs, or 1.7 m of stature for everybody", FOUND_METHODS
@@ -369,11 +372,13 @@ def _check_together(experiment: Experiment) -> None:
         raise ValueError(f"test_seen_by draws exact 2D: it needs noise_px=0, got {experiment.data.noise_px}")
     if experiment.teacher.smooth_targets and experiment.target_poses == "labels":
         raise ValueError(f"smooth_targets counts only with teacher='triangulation'; got {experiment.teacher.smooth_targets}")
-    if experiment.data.scale_from != "leg" and experiment.data.cameras_from == "given":
+    if experiment.data.scale_from != "leg" and experiment.data.cameras_from != "people":
         raise ValueError(f"scale_from counts only with cameras_from='people'; got {experiment.data.scale_from!r}")
+    if experiment.data.start_off_deg != 10 and experiment.data.cameras_from != "learned":
+        raise ValueError(f"start_off_deg counts only with cameras_from='learned'; got {experiment.data.start_off_deg}")
     labels = experiment.method in ("supervised", "scenes") and experiment.target_poses == "labels"
-    if experiment.data.cameras_from == "people" and labels:
-        raise ValueError("labels are not in the world of cameras found from people: use teacher='triangulation'")
+    if experiment.data.cameras_from != "given" and labels:
+        raise ValueError("labels are not in the world of cameras that were found: use teacher='triangulation'")
     check_joined("loss_terms", experiment.teacher.loss_terms, TERMS)
     for name in ("cameras", "test_cameras", "subjects", "test_subjects"):
         check_joined(name, getattr(experiment.data, name))
