@@ -49,7 +49,7 @@ A `feedforward` of 0 is twice the width.
 class Data(Group):
     """Which poses, and who sees them."""
 
-    dataset: Literal["synthetic", "humaneva", "human36m"] = parameter("synthetic", "which poses")
+    dataset: Literal["synthetic", "humaneva", "human36m", "human36m_detected"] = parameter("synthetic", "which poses")
     lens: Literal["own", "opencv", "human36m"] = parameter("own", "lens model of the cameras; own is the one the 2D follows")
     cameras_from: Literal["given", "people"] = parameter(
         "given",
