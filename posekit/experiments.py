@@ -158,12 +158,19 @@ def make_targets(experiment: Experiment, train: MultiViewDataset) -> MultiViewDa
 
 
 def make_offsets(experiment: Experiment, train: MultiViewDataset) -> JointOffsets | None:
-    """How the joints of the training people's labels differ from those of their 2D, robustly triangulated."""
-    names = experiment.data.offsets_from
-    if names == "none":
+    """How the joints of the training people's labels differ from those of their 2D, robustly triangulated.
+
+    Raises:
+        ValueError: for a person who is not among them.
+    """
+    named = experiment.data.offsets_from
+    if named == "none":
         return None
-    clips = [clip for clip in train.clips if names == "all" or clip.subject in names.split("+")]
-    people = train.select_clips(clips)
+    names = train.subjects if named == "all" else named.split("+")
+    unknown = [name for name in names if name not in train.subjects]
+    if unknown:
+        raise ValueError(f"offsets_from names {', '.join(unknown)}, but training has {', '.join(train.subjects)}")
+    people = train.select_clips([clip for clip in train.clips if clip.subject in names])
     people = people.every(1 + len(people) // POSES_FOR_OFFSETS)
     return fit_offsets(triangulated(people, robust=True).poses_world, people.poses_world, people.skeleton)
 
