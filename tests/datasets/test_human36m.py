@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from posekit.datasets import human36m, load_dataset, videopose3d
-from posekit.datasets.human36m import ALL_CAMERAS, FILE_3D, JOINTS, human36m_cameras, load_human36m
-from posekit.datasets.human36m import load_human36m_detected
+from posekit.datasets.human36m import ALL_CAMERAS, FILE_3D, JOINTS, human36m_cameras, load_human36m, load_human36m_detected
 from posekit.datasets.npz import DataFileError
 from posekit.skeletons import KEYPOINTS, LIMBS_13
 
