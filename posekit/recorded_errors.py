@@ -64,14 +64,14 @@ class RecordedErrors(NamedTuple):
         return RecordedErrors(*(own.where(condition.view(-1, *[1] * (own.ndim - 1)), their) for own, their in zip(self, other)))
 
 
-def pixels_per_metre(cameras: Cameras, roots_world: Float[Tensor, "*batch 1 3"]) -> Float[Tensor, "*batch 1 2"]:
+def pixels_per_metre(cameras: Cameras, roots_world: Float[Tensor, "*points 1 3"]) -> Float[Tensor, "*out 1 2"]:
     """How many pixels a metre across the line of sight has, at the root's depth."""
     return cameras.focal_px.unsqueeze(-2) / cameras.world_to_camera(roots_world)[..., 2:]
 
 
 def side_seen(
-    heading: Float[Tensor, "*#batch"], roots_world: Float[Tensor, "*#batch 3"], cameras: Cameras
-) -> Float[Tensor, "*batch"]:
+    heading: Float[Tensor, "*people"], roots_world: Float[Tensor, "*places 3"], cameras: Cameras
+) -> Float[Tensor, "*out"]:
     """From which side people are seen: the heading of their hips less the direction towards the camera, radians."""
     towards = cameras.centers_world - roots_world
     return heading - torch.atan2(towards[..., 1], towards[..., 0])
