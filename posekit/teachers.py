@@ -64,8 +64,9 @@ def tracked(dataset: MultiViewDataset, sigma: float = 3.0) -> MultiViewDataset:
     Raises:
         ValueError: as `tracks.triangulate_tracks`.
     """
-    tracks = triangulate_tracks(dataset, sigma).points
-    return dataset.with_poses(with_constant_bones(tracks, dataset))
+    takes = [dataset.select_clips([clip]) for clip in dataset.clips]  # each has a noise of its own, and bounds the memory
+    tracks = [with_constant_bones(triangulate_tracks(take, sigma).points, take) for take in takes]
+    return dataset.with_poses(torch.cat(tracks))
 
 
 def floor_heights(dataset: MultiViewDataset) -> dict[str, float]:

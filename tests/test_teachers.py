@@ -105,7 +105,7 @@ def test_robust_targets_shrug_off_blunders(small):
 
 
 def test_tracks_have_constant_bones_touch_no_label_and_are_nearer_to_the_truth(small):
-    noisy = small.with_detector_noise(5.0, 0.05, generator(1))
+    noisy = small.with_detector_noise(5.0, 0.0, generator(1))
     blind = replace(noisy, poses_world=torch.full_like(noisy.poses_world, torch.nan))
     poses = tracked(blind, 3.0).poses_world
     assert torch.equal(poses, tracked(noisy, 3.0).poses_world)
