@@ -826,7 +826,7 @@ for dataset, noise in kinds:
 
 # %% tags=["hide-input"]
 theirs = " ".join(f"{name} {version}" for name, version in peer["versions"].items())
-Markdown(table(["three views, 200 frames", "posekit", theirs or "peer"], lines))
+Markdown(table(["200 frames", "posekit", theirs or "peer"], lines))
 
 # %% [markdown]
 # ## What we saw
