@@ -9,7 +9,8 @@ an environment with aniposelib, so give it one of its own:
 Both get the same 200 frames of exact 2D joints with the same noise, and the same intrinsics, and are called as their
 documentation says, on one thread. Errors are those of `compare_cameras`, which knows nothing of position and size. What is
 not equal: the peer takes points of any kind, and its own quality report, which we leave out, is not timed; ours measures
-how well its restarts agree, which takes most of its time, and is.
+how well its restarts agree, which takes most of its time, and is. The peer's thresholds are in pixels, two for a pair of
+views, and stay as they are; ours follow the residuals.
 """
 
 import argparse
