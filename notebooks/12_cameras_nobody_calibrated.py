@@ -49,7 +49,7 @@ from statistics import median
 
 import roma
 import torch
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from torch import nn
 
 from posekit.calibration import (
@@ -64,11 +64,13 @@ from posekit.cameras import Cameras
 # %%
 from posekit.datasets import load_dataset
 from posekit.evaluation import evaluate
+from posekit.html_tables import html_table
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, supervised_loss
 from posekit.random import generator
-from posekit.records import book_folder, table
+from posekit.records import book_folder, recorded, table
 from posekit.rig_figures import epipolar_figure, moving_rig_figure
+from posekit.tables import listed
 from posekit.teachers import triangulated
 from posekit.training import fit
 from posekit.triangulation import triangulate
@@ -461,7 +463,19 @@ for teacher in ("report's loss", "triangulated targets"):
 
 # %% [markdown]
 # In an experiment, `cameras_from="people"` does all of this, and `scale_from` says what sets the size ([](../book/rerun)).
-#
+# The records have the report's loss, and the recipe of [](10_tell_the_network), on real people with exact 2D.
+# A row of true cameras stands over those of found ones, with the same number of epochs and as many hidden units:
+
+# %% tags=["remove-cell"]
+runs, tables = recorded(), listed().tables
+
+# %% tags=["hide-input"]
+HTML(html_table(tables["found_cameras"], runs))
+
+# %% tags=["hide-input"]
+HTML(html_table(tables["found_cameras_human36m"], runs))
+
+# %% [markdown]
 # ## The report's own idea
 #
 # The report ends on two wishes. The second is to "treat the camera properties as learnable parameters and have the model estimate these while training".
