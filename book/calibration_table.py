@@ -1,30 +1,36 @@
-"""Measure how well people calibrate cameras: python book/calibration_table.py [--seeds 20] [--out FOLDER] [CASE ...].
+"""Measure how well people calibrate cameras: python book/calibration_table.py [--seeds N] [--out FOLDER] [CASE ...].
 
 Every case is one dataset, person, set of actions, noise and so on; it writes book/calibration/CASE.json with one entry
-per seed. Seeds that are there already are not run again. Without a CASE, all are run; a pattern such as "synthetic-*" is
-one as well. Only numbers are written, also of licensed datasets, which must lie where the README says.
+per seed: 20 of them, or 3 where cameras are learned in training. Seeds that are there already are not run again. Without
+a CASE, all are run; a pattern such as "synthetic-*" is one as well. Only numbers are written, also of licensed datasets,
+which must lie where the README says.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
 
-from posekit.calibration import calibrate_from_people, compare_cameras, guess_intrinsics, set_scale
+from posekit.calibration import bundle_adjust, calibrate_from_people, compare_cameras, guess_intrinsics, set_scale
+from posekit.calibration.learned import carried, learn_cameras, placed
+from posekit.cameras import Cameras
 from posekit.datasets import load_dataset
 from posekit.datasets.files import find_files
 from posekit.datasets.human36m import ALL_CAMERAS, SUBJECTS
 from posekit.datasets.npz import read_npz
 from posekit.files import write_atomically
+from posekit.lifters import FrameLifter
 from posekit.random import generator
 from posekit.records import code_version, machine
 from posekit.sequences import MultiViewDataset
 from posekit.skeletons import KEYPOINTS, MPII_16, map_joints
 from posekit.triangulation import triangulate
+from posekit.virtual_cameras import look_at
 
 FOLDER = Path(__file__).parent / "calibration"
 LEGS = ("left_knee", "left_ankle", "right_knee", "right_ankle")
@@ -47,6 +53,33 @@ class Case:
     outliers: float = 0.0
     intrinsics: str = "given"
     detections: str = ""
+
+
+@dataclass(frozen=True)
+class LearnedCase:
+    """What is measured where cameras are learned in training, beside bundle adjustment from the same start.
+
+    The start is the true rig carried about the people by so many degrees; or a "ring" of cameras at equal angles, 4 m from
+    the people, the first in its true direction and the others in their true order, or in the "wrong order".
+    """
+
+    dataset: str
+    subject: str
+    start: str
+    views: int = 3
+    noise_px: float = 0.0
+    steps: int = 400
+    width: int = 128
+    frames: int = 200  # that bundle adjustment gets
+
+
+def learned_cases() -> dict[str, LearnedCase]:
+    """All of them, by name."""
+    return {
+        f"{dataset}-learned-{start.replace(' ', '-')}": LearnedCase(dataset, "S1", start)
+        for dataset in ("humaneva", "human36m")
+        for start in ("5", "10", "30", "ring", "wrong order")
+    }
 
 
 def cases() -> dict[str, Case]:
@@ -72,9 +105,9 @@ def cases() -> dict[str, Case]:
     return found
 
 
-def load(case: Case) -> MultiViewDataset:
+def load(case: Case | LearnedCase) -> MultiViewDataset:
     """The training clips of the case, with the cameras of the first one for all."""
-    chosen = dict(actions=case.actions) if case.actions else {}
+    chosen = dict(actions=case.actions) if getattr(case, "actions", ()) else {}
     if case.dataset == "human36m":
         chosen["cameras"] = ALL_CAMERAS
     people = load_dataset(case.dataset, "train", subjects=(case.subject,), **chosen)
@@ -131,19 +164,65 @@ def measure(case: Case, people: MultiViewDataset, seed: int) -> dict:
     }
 
 
+def ring(true: Cameras, about: torch.Tensor, wrong: bool) -> Cameras:
+    """A guess: cameras at equal angles around a point, in their true order, or with two of them exchanged."""
+    around = (true.centers_world - about)[:, :2]
+    angles = torch.atan2(around[:, 1], around[:, 0])
+    place = ((angles - angles[0]) % (2 * torch.pi)).argsort().argsort()
+    place = torch.cat([place[:-2], place[-2:].flip(0)]) if wrong else place
+    angles = angles[0] + 2 * torch.pi * place / len(true)
+    centers = about + 4 * torch.stack([angles.cos(), angles.sin(), torch.full_like(angles, 0.125)], dim=-1)
+    return placed(true, look_at(centers, about.expand(len(true), 3)), centers)
+
+
+def measure_learned(case: LearnedCase, people: MultiViewDataset, seed: int) -> dict:
+    """Cameras learned in training, and adjusted to the same pictures from the same start."""
+    numbers, true = generator(seed), people.cameras[0].to(torch.float64)
+    pixels = true.world_to_pixels(people.poses_world.double()[:, None])
+    pixels = pixels + case.noise_px * torch.randn(pixels.shape, generator=numbers, dtype=torch.float64)
+    about = people.poses_world.double()[:, 0].nanmean(0)
+    carries = case.start.isdigit()
+    start = carried(true, about, float(case.start), numbers) if carries else ring(true, about, case.start == "wrong order")
+    lifter = FrameLifter(len(people.skeleton), width=case.width, dropout=0.0, generator=numbers)
+    views = replace(people, pixels=pixels.float()).views()
+    some = pixels[:: max(1, len(pixels) // case.frames)]
+    ways = {
+        "learned": lambda: learn_cameras(lifter, views, start, steps=case.steps, generator=numbers),
+        "adjusted": lambda: bundle_adjust(some, start).cameras,
+    }
+    return {"seed": seed, "start_deg": compare_cameras(start, true).rotation_deg} | {
+        name: timed(way, true) for name, way in ways.items()
+    }
+
+
+def timed(way: Callable[[], Cameras], true: Cameras) -> dict[str, float]:
+    """What a way to cameras gives, and what it takes."""
+    began, used = time.perf_counter(), time.process_time()
+    found = way()
+    seconds, used = time.perf_counter() - began, time.process_time() - used
+    errors = compare_cameras(found.to(torch.float64), true)
+    return {
+        "rotation_deg": errors.rotation_deg,
+        "centre_cm": errors.centre_cm,
+        "seconds": seconds,
+        "cpu_seconds": used,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", default=["*"], help="names or patterns")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, help="how many; default 20, and 3 where cameras are learned")
     parser.add_argument("--out", type=Path, default=FOLDER)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for name, case in cases().items():
-        if any(fnmatch(name, pattern) for pattern in options.cases):
-            run(name, case, options.seeds, options.out / f"{name}.json")
+    for found, measured, seeds in ((cases(), measure, 20), (learned_cases(), measure_learned, 3)):
+        for name, case in found.items():
+            if any(fnmatch(name, pattern) for pattern in options.cases):
+                run(name, case, measured, options.seeds or seeds, options.out / f"{name}.json")
 
 
-def run(name: str, case: Case, seeds: int, path: Path) -> None:
+def run(name: str, case: Case | LearnedCase, measure: Callable, seeds: int, path: Path) -> None:
     """The seeds of a case that are not measured yet; written after each, so that a killed run loses one."""
     setting = json.loads(json.dumps(asdict(case)))
     runs = []
@@ -157,8 +236,17 @@ def run(name: str, case: Case, seeds: int, path: Path) -> None:
     for seed in missing:
         runs.append({**measure(case, people, seed), **version, **machine("cpu")})
         write_atomically(path, json.dumps({"case": setting, "runs": runs}, indent=1) + "\n")
-        last = runs[-1]
-        print(f"{name} seed {seed}: {last['rotation_deg']:.3f}° {last['centre_cm']:.2f} cm, trust {last['trust']}", flush=True)
+        print(f"{name} seed {seed}: {said(runs[-1])}", flush=True)
+
+
+def said(run: dict) -> str:
+    """A measurement in one line."""
+    if "learned" in run:
+        ways = ", ".join(
+            f"{way} {run[way]['rotation_deg']:.3f}° {run[way]['seconds']:.0f} s" for way in ("learned", "adjusted")
+        )
+        return f"start {run['start_deg']:.1f}°, {ways}"
+    return f"{run['rotation_deg']:.3f}° {run['centre_cm']:.2f} cm, trust {run['trust']}"
 
 
 if __name__ == "__main__":

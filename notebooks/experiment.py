@@ -48,9 +48,10 @@ parametrisation: str = "sound"  # the preset of root, clamp and feedforward [sou
 seed: int = 0  # of initial weights, batch order, dropout and 2D noise
 
 # which poses, and who sees them
-dataset: str = "synthetic"  # which poses [synthetic, humaneva, human36m]
+dataset: str = "synthetic"  # which poses [synthetic, humaneva, human36m, human36m_detected]
 lens: str = "own"  # lens model of the cameras; own is the one the 2D follows [own, opencv, human36m]
-cameras_from: str = "given"  # extrinsics in training: the dataset's, or found from its people; see `with_found_cameras` [given, people]; not for adaptation, triangulation
+cameras_from: str = "given"  # extrinsics in training: the dataset's, found from its people, or learned; see `calibration.recordings` [given, people, learned]; not for adaptation, triangulation
+start_off_deg: float = 10.0  # by which cameras that are learned begin turned about the people; not for adaptation, triangulation
 scale_from: str = "leg"  # what sizes found cameras: each person's own legs, or 1.7 m of stature for everybody [leg, stature]; not for adaptation, triangulation
 cameras: str = "all"  # that training sees, joined by "+"; adaptation adapts to test_cameras; not for triangulation
 test_cameras: str = "all"  # that the test uses, joined by "+"
@@ -66,6 +67,8 @@ missing_run: float = 0.0  # mean frames of a run of these, or of swapped sides
 swapped: float = 0.0  # share of frames in which a view's left and right are exchanged
 test_noise: str = "same"  # of the test, if not as in training: "exact", or like "noise_px=5+missing=0.1"
 smooth_3d: float = 0.0  # frames over which the test's lifted poses are smoothed; 0 for none; not for triangulation
+offsets_from: str = "none"  # training people, "all" or joined by "+", whose labels tell the joint offsets that poses are corrected by
+measured_against: str = "labels"  # or the poses that the test's own views triangulate as well, as `triangulated_mpjpe` [labels, labels+views]
 measured_on: str = "test"  # the test set, or a quarter held out of the training clips, to choose settings on [test, validation]
 
 # what the lifter sees
@@ -76,8 +79,11 @@ window: int = 27  # frames a sequence lifter sees; 0 for whole clips; only for s
 
 # what it learns from
 teacher: str = "preset"  # whose poses are the targets; preset: labels if supervised, triangulation for scenes [preset, triangulation, labels]; only for supervised, scenes
+targets: str = "frames"  # triangulated frame by frame, or as smooth tracks with constant bones; see `tracked` [frames, tracks]; only for supervised, scenes
 smooth_targets: float = 0.0  # frames over which triangulated targets are smoothed, for noisy 2D; 0 for none; only for supervised, scenes
 loss_terms: str = "own+cross+consistency"  # terms of the label-free loss; only for label_free, adaptation, sequence, temporal_convolution
+loss_weights: str = "alike"  # of the 2D joints in the label-free loss [alike, confidence]; only for label_free, adaptation, sequence, temporal_convolution
+loss_reach: float = 0.0  # screen units beyond which a distance in the label-free loss counts less; 0 for never; only for label_free, adaptation, sequence, temporal_convolution
 clamp: str = "preset"  # whether projected x / z and y / z are cut to -1..1 [preset, on, off]; only for label_free, adaptation, sequence, temporal_convolution
 triangulation: str = "dlt"  # which triangulation [dlt, midpoint, refined, robust]; only for triangulation
 
@@ -92,7 +98,7 @@ bone_scale: float = 0.0  # typical change of each bone's length; only for scenes
 heads: float = 0.0  # share of heads below the thorax, as HumanEva-I's S3 has; only for scenes
 balance: float = 0.7  # how evenly people and actions are drawn, 0 to 1; only for scenes
 scene_cameras: str = "real"  # who sees the scenes [real, moved, drawn]; only for scenes
-scene_noise: str = "same"  # their 2D's: as that of the data, or of many detectors about noise_px [same, mixed]; only for scenes
+scene_noise: str = "same"  # their 2D's: as that of the data, of many detectors about noise_px, or the data's own errors [same, mixed, recorded]; only for scenes
 
 # the lifter
 width: int = 256  # hidden units per layer; not for triangulation

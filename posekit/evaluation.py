@@ -4,15 +4,19 @@ import copy
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from posekit.metrics import METRICS, mean_of_present, report_mpjpe
+from posekit.metrics import METRICS, mean_of_present, mpjpe, report_mpjpe
 from posekit.random import seeded
 from posekit.sequences import MultiViewDataset
+from posekit.teachers import triangulated
+
+SMOOTHING_S = 0.05
+"""Standard deviation, in seconds, of the window over which poses triangulated from detections are smoothed."""
 
 Means = dict[str, float]
 After = Callable[[Tensor, MultiViewDataset], Tensor]
@@ -214,6 +218,45 @@ def evaluate_poses(poses_camera: Tensor, dataset: MultiViewDataset, metrics: Map
         joints_predicted=int(has_prediction.sum()),
         joints_measured=measured,
     )
+
+
+def evaluate_against_views(
+    poses_camera: Float[Tensor, "F V J 3"], dataset: MultiViewDataset, metrics: Mapping[str, Callable] = METRICS
+) -> Evaluation:
+    """How far poses lifted from each view alone are from those that all views triangulate: a measure without labels.
+
+    Cameras and detections of a test are all it takes. It contains the error of the triangulation, but no disagreement
+    about where a joint is, since both sides follow the same detector. Records call its mpjpe `triangulated_mpjpe`.
+
+    Args:
+        poses_camera: each in its view's camera frame, metres.
+        dataset: two views or more; its `poses_world` are not read. With three or more a view that does not fit the
+            others has little say; see `triangulation.triangulate_robustly`.
+        metrics: as for `evaluate`.
+
+    Raises:
+        ValueError: as `evaluate_poses`, and with a single view.
+    """
+    robust = len(dataset.view_names) > 2
+    return evaluate_poses(poses_camera, triangulated(dataset, SMOOTHING_S * dataset.frame_rate, robust), metrics)
+
+
+def with_triangulated_mpjpe(
+    evaluation: Evaluation, poses_camera: Float[Tensor, "F V J 3"], dataset: MultiViewDataset
+) -> Evaluation:
+    """An evaluation with one more metric, `triangulated_mpjpe`: the mpjpe of `evaluate_against_views`."""
+    other = evaluate_against_views(poses_camera, dataset, {"triangulated_mpjpe": mpjpe})
+    return replace(
+        evaluation,
+        metrics_mm=evaluation.metrics_mm | other.metrics_mm,
+        by_action=_joined(evaluation.by_action, other.by_action),
+        by_subject=_joined(evaluation.by_subject, other.by_subject),
+        by_joint=_joined(evaluation.by_joint, other.by_joint),
+    )
+
+
+def _joined(means: dict[str, Means], more: dict[str, Means]) -> dict[str, Means]:
+    return {name: values | more[name] for name, values in means.items()}
 
 
 def _means_mm(errors: dict[str, Tensor], part=...) -> Means:

@@ -10,10 +10,11 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from posekit.calibration.recordings import with_found_cameras
+from posekit.calibration.recordings import with_found_cameras, with_learned_cameras
 from posekit.datasets import load_dataset
 from posekit.detector import Detector
-from posekit.evaluation import evaluate_poses, lift_dataset
+from posekit.evaluation import Evaluation, evaluate_poses, lift_dataset, with_triangulated_mpjpe
+from posekit.joint_offsets import JointOffsets, fit_offsets
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
 from posekit.losses import label_free_loss, middle_frame_loss, scene_loss, supervised_loss
 from posekit.parameters import SEQUENCE_METHODS
@@ -26,7 +27,7 @@ from posekit.settings import PARAMETERS, Experiment
 from posekit.skeleton import Skeleton
 from posekit.smoothing import reach_of, smooth_poses, with_smooth_pixels
 from posekit.stretches import Stretches
-from posekit.teachers import levelled, triangulated
+from posekit.teachers import levelled, tracked, triangulated
 from posekit.training import Curve, Samples, adapt, fit
 from posekit.triangulation import refine, triangulate, triangulate_robustly
 from posekit.virtual_cameras import seen_by
@@ -36,6 +37,8 @@ STANDARD_SAMPLE = 20_000
 """People of a scene that set the constants of a lifter's input."""
 SAMPLE_OF_STRETCHES = 1_000
 """Fewer, since each has many frames."""
+POSES_FOR_OFFSETS = 10_000
+"""About so many frames at most tell joint offsets, which are a few constants."""
 MIRRORED = {"preset": None, "on": True, "off": False}
 
 
@@ -82,9 +85,14 @@ def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> 
 
 
 def train_cameras(experiment: Experiment, train: MultiViewDataset) -> MultiViewDataset:
-    """The training data with the cameras it is taught with: as given, or found from its people."""
+    """The training data with the cameras it is taught with: as given, found from its people, or learned."""
     data = experiment.data
-    return train if data.cameras_from == "given" else with_found_cameras(train, data.scale_from, experiment.seed)[0]
+    match data.cameras_from:
+        case "people":
+            return with_found_cameras(train, data.scale_from, experiment.seed)[0]
+        case "learned":
+            return with_learned_cameras(train, data.start_off_deg, experiment.seed)
+    return train
 
 
 def test_cameras(experiment: Experiment, test: MultiViewDataset) -> MultiViewDataset:
@@ -128,8 +136,9 @@ def make_loss(experiment: Experiment) -> Callable:
     if experiment.method in ("supervised", "scenes"):
         return supervised_loss if experiment.method == "supervised" else scene_loss
     clamp = 1.0 if experiment.preset("clamp") == "on" else None
-    loss = middle_frame_loss if experiment.sees_windows else label_free_loss
-    return partial(loss, clamp=clamp, terms=tuple(experiment.teacher.loss_terms.split("+")))
+    loss, teacher = middle_frame_loss if experiment.sees_windows else label_free_loss, experiment.teacher
+    weighted, reach = teacher.loss_weights == "confidence", teacher.loss_reach or None
+    return partial(loss, clamp=clamp, terms=tuple(teacher.loss_terms.split("+")), weighted=weighted, reach=reach)
 
 
 def make_samples(experiment: Experiment, train: MultiViewDataset) -> Samples:
@@ -138,13 +147,37 @@ def make_samples(experiment: Experiment, train: MultiViewDataset) -> Samples:
     Where targets are triangulated, no label is read.
     """
     if experiment.method in ("supervised", "scenes"):
-        taught = train if experiment.target_poses == "labels" else triangulated(train, experiment.teacher.smooth_targets)
+        taught = train if experiment.target_poses == "labels" else make_targets(experiment, train)
         taught = levelled(taught) if experiment.data.floors == "levelled" else taught
         return taught.labelled_poses() if experiment.method == "supervised" else make_scenes(experiment, taught)
     if experiment.method not in SEQUENCE_METHODS:
         return train.views()
     frames = train.surrounding_frames(experiment.input.window) if experiment.sees_windows else train.clip_frames()
     return train.views().windows(frames)
+
+
+def make_targets(experiment: Experiment, train: MultiViewDataset) -> MultiViewDataset:
+    """The training data with triangulated poses in the place of its labels."""
+    teach = tracked if experiment.teacher.targets == "tracks" else triangulated
+    return teach(train, experiment.teacher.smooth_targets)
+
+
+def make_offsets(experiment: Experiment, train: MultiViewDataset) -> JointOffsets | None:
+    """How the joints of the training people's labels differ from those of their 2D, robustly triangulated.
+
+    Raises:
+        ValueError: for a person who is not among them.
+    """
+    named = experiment.data.offsets_from
+    if named == "none":
+        return None
+    names = train.subjects if named == "all" else named.split("+")
+    unknown = [name for name in names if name not in train.subjects]
+    if unknown:
+        raise ValueError(f"offsets_from names {', '.join(unknown)}, but training has {', '.join(train.subjects)}")
+    people = train.select_clips([clip for clip in train.clips if clip.subject in names])
+    people = people.every(1 + len(people) // POSES_FOR_OFFSETS)
+    return fit_offsets(triangulated(people, robust=True).poses_world, people.poses_world, people.skeleton)
 
 
 def make_scenes(experiment: Experiment, people: MultiViewDataset) -> Scenes:
@@ -164,13 +197,14 @@ def make_scenes(experiment: Experiment, people: MultiViewDataset) -> Scenes:
         noise_px=experiment.data.noise_px,
         missing=experiment.data.missing,
     )
-    frames, smooth, mixed = experiment.input.frames, experiment.input.smooth_2d, scene.scene_noise == "mixed"
-    if frames == 1 and not smooth and not mixed:
+    frames, smooth, noise = experiment.input.frames, experiment.input.smooth_2d, scene.scene_noise
+    if frames == 1 and not smooth and noise == "same":
         return Scenes(people, mix)
-    detector = None if mixed else Detector(**experiment.faults("train"))
+    detector = None if noise == "mixed" else Detector(**experiment.faults("train"))
+    errors = dict(detector=detector, recorded=noise == "recorded")
     if frames > 1:
-        return Stretches(people, mix, frames, detector)
-    return Stretches(people, mix, 2 * reach_of(smooth) + 1, detector, smooth)
+        return Stretches(people, mix, frames, **errors)
+    return Stretches(people, mix, 2 * reach_of(smooth) + 1, smooth=smooth, **errors)
 
 
 def run(
@@ -203,7 +237,7 @@ def run(
     train, test = load_splits(experiment, data_root)
     if experiment.method == "triangulation":
         lifter, curve = None, Curve()
-        evaluation = evaluate_poses(_triangulated(experiment.teacher.triangulation, test), test)
+        evaluation = measure(experiment, _triangulated(experiment.teacher.triangulation, test), train, test)
     else:
         smooth_2d, smooth_3d = experiment.input.smooth_2d, experiment.data.smooth_3d
         seen = with_smooth_pixels(test, smooth_2d) if smooth_2d else test
@@ -212,11 +246,20 @@ def run(
         lifter, curve = _trained(experiment, _source_model(experiment), taught, device, models_dir, **how)
         if experiment.method == "adaptation":
             lifter, curve = _adapted(experiment, lifter, device, models_dir, **how)
-        curve = Curve() if smooth_3d or placed is not seen else curve  # it was measured without smoothing, on given cameras
+        as_trained = not smooth_3d and placed is seen and experiment.data.offsets_from == "none"
+        curve = curve if as_trained else Curve()  # it was measured without smoothing and offsets, on given cameras
         poses = lift_dataset(lifter, placed)
-        evaluation = evaluate_poses(smooth_poses(poses, seen, sigma=smooth_3d) if smooth_3d else poses, seen)
+        evaluation = measure(experiment, smooth_poses(poses, seen, sigma=smooth_3d) if smooth_3d else poses, train, seen)
     where = code | machine(device) | {"seconds": round(time.perf_counter() - start, 1)}
     return make_record(experiment.flat(), curve, evaluation, train, test, where), lifter
+
+
+def measure(experiment: Experiment, poses_camera: Tensor, train: MultiViewDataset, test: MultiViewDataset) -> Evaluation:
+    """Compare poses (F, V, J, 3) with the test's labels, corrected by joint offsets, and if asked for with its views."""
+    offsets = make_offsets(experiment, train)
+    evaluation = evaluate_poses(offsets.apply(poses_camera) if offsets else poses_camera, test)
+    against_views = experiment.data.measured_against == "labels+views"
+    return with_triangulated_mpjpe(evaluation, poses_camera, test) if against_views else evaluation
 
 
 def _check_device(device: str) -> None:

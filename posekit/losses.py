@@ -50,16 +50,23 @@ def multiview_loss(
     poses_camera: Float[Tensor, "*batch V J 3"],
     views: Views,
     clamp: float | None = None,
+    weighted: bool = False,
+    reach: float | None = None,
 ) -> MultiviewLoss:
     """The label-free loss (the report's figure 3). It uses no 3D label: `Views` has none.
 
     Each term is a mean over its pairs and joints. A 2D joint that is missing (NaN) is left out of `own` and `cross`; a
     view without joints is left out of all terms.
 
+    A detector is sometimes far off, and often knows when it is unsure: then weigh the joints, shorten the distances, or
+    both. The loss of the 2022 report does neither.
+
     Args:
         poses_camera: lifted poses, one per view, in that view's camera frame, metres.
         views: what the cameras saw.
         clamp: None, or 1.0 as published; see `Cameras.camera_to_pixels`.
+        weighted: weigh the seen 2D joints, in `own` and `cross`, by their confidence.
+        reach: screen units beyond which a distance counts less than its length; see `shortened`.
 
     Raises:
         ValueError: with fewer than two views, since a single view says nothing about depth.
@@ -79,23 +86,42 @@ def multiview_loss(
     projected = reprojections(poses_camera, views.cameras, clamp)
     screen = views.screen.where(seen.unsqueeze(-1), 0.0)
 
-    distance = (projected - screen.unsqueeze(-4)).norm(dim=-1)  # (*batch, V from, V to, J)
-    to_seen, weight = _sums(distance, lifted[..., None, None] & seen.unsqueeze(-3))
+    distance = shortened((projected - screen.unsqueeze(-4)).norm(dim=-1), reach)  # (*batch, V from, V to, J)
+    trust = seen * views.confidence if weighted else seen
+    to_seen, weight = _sums(distance, lifted[..., None, None] * trust.unsqueeze(-3))
     same = torch.eye(count).to(to_seen)
 
     first, second = torch.triu_indices(count, count, offset=1, device=projected.device)
-    between = (projected.index_select(-4, first) - projected.index_select(-4, second)).norm(dim=-1)
+    between = shortened((projected.index_select(-4, first) - projected.index_select(-4, second)).norm(dim=-1), reach)
     both = lifted.index_select(-1, first) & lifted.index_select(-1, second)  # (*batch, pairs)
     apart, pairs = _sums(between, both[..., None, None].expand_as(between))
     return MultiviewLoss(
-        own=(to_seen * same).sum() / (weight * same).sum().clamp(min=1),
-        cross=(to_seen * (1 - same)).sum() / (weight * (1 - same)).sum().clamp(min=1),
-        consistency=apart.sum() / pairs.sum().clamp(min=1),
+        own=_ratio(to_seen * same, weight * same),
+        cross=_ratio(to_seen * (1 - same), weight * (1 - same)),
+        consistency=_ratio(apart, pairs),
     )
 
 
+def shortened(distance: Float[Tensor, "*shape"], reach: float | None) -> Float[Tensor, "*shape"]:
+    """Distances for a robust loss: small ones as they are, those beyond the reach growing as their logarithm only.
+
+    The pull of a distance d falls as 1 / (1 + d / reach), so one joint that is far off does not outweigh many others.
+    None for the distances as they are.
+
+    >>> shortened(torch.tensor([0.001, 0.1, 10.0]), 0.1).round(decimals=3)
+    tensor([0.0010, 0.0690, 0.4620])
+    """
+    return distance if reach is None else reach * torch.log1p(distance / reach)
+
+
+def _ratio(total: Tensor, weight: Tensor) -> Tensor:
+    """The weighted mean; 0 where nothing counts."""
+    weight = weight.sum()
+    return total.sum() / weight.where(weight > 0, 1.0)
+
+
 def _sums(distance: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of the distances (*batch, A, B, J) that count, and their numbers: both (A, B)."""
+    """Sums of the distances (*batch, A, B, J) times how much each counts, and of the latter: both (A, B)."""
     counts = counts.to(distance)
     return tuple(
         values.flatten(0, -4).sum((0, -1)) if values.ndim > 3 else values.sum(-1) for values in (distance * counts, counts)
@@ -105,14 +131,14 @@ def _sums(distance: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 TERMS = MultiviewLoss._fields
 
 
-def label_free_loss(lifter, batch: Views, clamp: float | None = None, terms: tuple[str, ...] = TERMS) -> Float[Tensor, ""]:
+def label_free_loss(lifter, batch: Views, terms: tuple[str, ...] = TERMS, **options) -> Float[Tensor, ""]:
     """Lift every view of a batch and sum the terms of `multiview_loss`.
 
     Args:
         lifter: from screen coordinates to poses in each view's camera frame.
         batch: what the cameras saw.
-        clamp: see `multiview_loss`.
         terms: the names of those that count; ablations leave some out.
+        options: of `multiview_loss`: `clamp`, `weighted` and `reach`.
 
     >>> from posekit import FrameLifter, load_dataset
     >>> people = load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",))
@@ -120,17 +146,17 @@ def label_free_loss(lifter, batch: Views, clamp: float | None = None, terms: tup
     >>> loss = label_free_loss(lifter, people.views()[:64])
     >>> loss.backward()  # no 3D label was involved
     """
-    return _total(multiview_loss(lifter(batch.screen), batch, clamp), terms)
+    return _total(multiview_loss(lifter(batch.screen), batch, **options), terms)
 
 
-def middle_frame_loss(lifter, batch: Views, clamp: float | None = None, terms: tuple[str, ...] = TERMS) -> Float[Tensor, ""]:
+def middle_frame_loss(lifter, batch: Views, terms: tuple[str, ...] = TERMS, **options) -> Float[Tensor, ""]:
     """`label_free_loss` for a lifter of windows (N, T) that returns the poses of their middle frames, (N,).
 
     One frame per window, so that the samples of a step differ as much as in single-frame training: the frames of a
     window are nearly the same (VideoPose3D trains this way for the same reason).
     """
     middle = batch[:, batch.screen.shape[1] // 2]
-    return _total(multiview_loss(lifter(batch.screen), middle, clamp), terms)
+    return _total(multiview_loss(lifter(batch.screen), middle, **options), terms)
 
 
 def _total(loss: MultiviewLoss, terms: tuple[str, ...]) -> Tensor:

@@ -17,7 +17,12 @@ from posekit.settings import Experiment
 from posekit.sources import record_address
 from posekit.tables import Listing, Row
 
-NAMES = {"humaneva": "HumanEva-I", "human36m": "Human3.6M", "synthetic": "synthetic people"}
+NAMES = {
+    "humaneva": "HumanEva-I",
+    "human36m": "Human3.6M",
+    "human36m_detected": "Human3.6M",
+    "synthetic": "synthetic people",
+}
 SERIES = {
     "the report's settings": COLORS["right"],
     "our settings": COLORS["left"],
@@ -139,7 +144,8 @@ def _test_set(experiment: Experiment) -> str:
     same = [words.format(getattr(data, name)) for name, words in faults.items() if getattr(data, name)]
     noise = ", ".join(same) if data.test_noise == "same" else data.test_noise.replace("exact", "")
     every = f", one frame in {data.stride}" if data.stride > 1 else ""
-    return f"{NAMES[data.dataset]}{every}, {noise or 'exact 2D'}"
+    exact = "detected 2D" if data.dataset == "human36m_detected" else "exact 2D"
+    return f"{NAMES[data.dataset]}{every}, {noise or exact}"
 
 
 def _heading(place: tuple) -> str:

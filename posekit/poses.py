@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posekit.skeleton import Skeleton
+from posekit.skeletons import map_joints
 
 
 def to_bones(poses: Float[Tensor, "*batch J xyz"], skeleton: Skeleton) -> Float[Tensor, "*batch J xyz"]:
@@ -51,9 +52,14 @@ def hip_heading(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float
     return torch.atan2(across[..., 1], across[..., 0]).nan_to_num()
 
 
+def thorax(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch 3"]:
+    """The upper end of the trunk; of a skeleton without a thorax the middle of the shoulders."""
+    return map_joints(poses, skeleton.joints, ("thorax",))[..., 0, :]
+
+
 def trunk_frame(poses: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch 3 3"]:
     """Axes of the trunk as columns: up the spine, from the right to the left shoulder, forward or back."""
-    up = poses[..., skeleton.index("thorax"), :] - poses[..., 0, :]
+    up = thorax(poses, skeleton) - poses[..., 0, :]
     across = poses[..., skeleton.index("left_shoulder"), :] - poses[..., skeleton.index("right_shoulder"), :]
     up = torch.nn.functional.normalize(up, dim=-1)
     third = torch.nn.functional.normalize(torch.linalg.cross(up, across), dim=-1)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.detector import Detector
-from posekit.poses import from_bones, hip_heading, jitter, lowest_ankle, to_bones, trunk_frame, turn
+from posekit.poses import from_bones, hip_heading, jitter, lowest_ankle, thorax, to_bones, trunk_frame, turn
 from posekit.sequences import MultiViewDataset
 from posekit.skeleton import Skeleton
 from posekit.virtual_cameras import draw_cameras, shifted
@@ -303,7 +303,7 @@ class _Parts(NamedTuple):
 
 def _check_upright(name: str, poses: Tensor, skeleton: Skeleton) -> None:
     ankles = [skeleton.index("left_ankle"), skeleton.index("right_ankle")]
-    body = poses[:, skeleton.index("thorax")] - poses[:, ankles].mean(1)
+    body = thorax(poses, skeleton) - poses[:, ankles].mean(1)
     upright = (body[:, 2] / body.norm(dim=-1)).nanmedian()
     if upright.isnan():
         raise ValueError(

@@ -33,7 +33,7 @@ from posekit.parameters import (
 )
 
 FOUND_METHODS = tuple(method for method in LEARNT_METHODS if method != "adaptation")
-"""Those that can do with cameras found from people; adaptation would have to find the test's as well."""
+"""Those that can do with cameras that are not given; adaptation would have to find the test's as well."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "sound": dict(root="positive", clamp="off", feedforward=0),
@@ -49,12 +49,15 @@ A `feedforward` of 0 is twice the width.
 class Data(Group):
     """Which poses, and who sees them."""
 
-    dataset: Literal["synthetic", "humaneva", "human36m"] = parameter("synthetic", "which poses")
+    dataset: Literal["synthetic", "humaneva", "human36m", "human36m_detected"] = parameter("synthetic", "which poses")
     lens: Literal["own", "opencv", "human36m"] = parameter("own", "lens model of the cameras; own is the one the 2D follows")
-    cameras_from: Literal["given", "people"] = parameter(
+    cameras_from: Literal["given", "people", "learned"] = parameter(
         "given",
-        "extrinsics in training: the dataset's, or found from its people; see `with_found_cameras`",
+        "extrinsics in training: the dataset's, found from its people, or learned; see `calibration.recordings`",
         FOUND_METHODS,
+    )
+    start_off_deg: float = parameter(
+        10.0, "by which cameras that are learned begin turned about the people", FOUND_METHODS, can_be_0=True, most=180
     )
     scale_from: Literal["leg", "stature"] = parameter(
         "leg", "what sizes found cameras: each person's own legs, or 1.7 m of stature for everybody", FOUND_METHODS
@@ -87,6 +90,15 @@ class Data(Group):
         can_be_0=True,
         at_test=True,
     )
+    offsets_from: str = parameter(
+        "none",
+        'training people, "all" or joined by "+", whose labels tell the joint offsets that poses are corrected by',
+        (*LEARNT_METHODS, "triangulation"),
+        at_test=True,
+    )
+    measured_against: Literal["labels", "labels+views"] = parameter(
+        "labels", "or the poses that the test's own views triangulate as well, as `triangulated_mpjpe`", at_test=True
+    )
     measured_on: Literal["test", "validation"] = parameter(
         "test", "the test set, or a quarter held out of the training clips, to choose settings on"
     )
@@ -117,6 +129,11 @@ class Teacher(Group):
         "whose poses are the targets; preset: labels if supervised, triangulation for scenes",
         ("supervised", "scenes"),
     )
+    targets: Literal["frames", "tracks"] = parameter(
+        "frames",
+        "triangulated frame by frame, or as smooth tracks with constant bones; see `tracked`",
+        ("supervised", "scenes"),
+    )
     smooth_targets: float = parameter(
         0.0,
         "frames over which triangulated targets are smoothed, for noisy 2D; 0 for none",
@@ -124,6 +141,15 @@ class Teacher(Group):
         can_be_0=True,
     )
     loss_terms: str = parameter("+".join(TERMS), "terms of the label-free loss", LABEL_FREE_METHODS)
+    loss_weights: Literal["alike", "confidence"] = parameter(
+        "alike", "of the 2D joints in the label-free loss", LABEL_FREE_METHODS
+    )
+    loss_reach: float = parameter(
+        0.0,
+        "screen units beyond which a distance in the label-free loss counts less; 0 for never",
+        LABEL_FREE_METHODS,
+        can_be_0=True,
+    )
     clamp: Literal["preset", "on", "off"] = parameter(
         "preset", "whether projected x / z and y / z are cut to -1..1", LABEL_FREE_METHODS
     )
@@ -144,8 +170,8 @@ class Scene(Group):
     heads: float = parameter(0.0, "share of heads below the thorax, as HumanEva-I's S3 has", ("scenes",), can_be_0=True, most=1)
     balance: float = parameter(0.7, "how evenly people and actions are drawn, 0 to 1", ("scenes",), can_be_0=True, most=1)
     scene_cameras: Literal["real", "moved", "drawn"] = parameter("real", "who sees the scenes", ("scenes",))
-    scene_noise: Literal["same", "mixed"] = parameter(
-        "same", "their 2D's: as that of the data, or of many detectors about noise_px", ("scenes",)
+    scene_noise: Literal["same", "mixed", "recorded"] = parameter(
+        "same", "their 2D's: as that of the data, of many detectors about noise_px, or the data's own errors", ("scenes",)
     )
 
 
@@ -369,13 +395,21 @@ def _check_together(experiment: Experiment) -> None:
         raise ValueError(f"test_seen_by draws exact 2D: it needs noise_px=0, got {experiment.data.noise_px}")
     if experiment.teacher.smooth_targets and experiment.target_poses == "labels":
         raise ValueError(f"smooth_targets counts only with teacher='triangulation'; got {experiment.teacher.smooth_targets}")
-    if experiment.data.scale_from != "leg" and experiment.data.cameras_from == "given":
+    if experiment.teacher.targets == "tracks" and (
+        experiment.target_poses == "labels" or not experiment.teacher.smooth_targets
+    ):
+        raise ValueError("targets='tracks' counts only with teacher='triangulation', and needs smooth_targets")
+    if experiment.scene.scene_noise == "recorded" and experiment.scene.place != "anywhere":
+        raise ValueError(f"scene_noise='recorded' needs place='anywhere'; got {experiment.scene.place!r}")
+    if experiment.data.scale_from != "leg" and experiment.data.cameras_from != "people":
         raise ValueError(f"scale_from counts only with cameras_from='people'; got {experiment.data.scale_from!r}")
+    if experiment.data.start_off_deg != 10 and experiment.data.cameras_from != "learned":
+        raise ValueError(f"start_off_deg counts only with cameras_from='learned'; got {experiment.data.start_off_deg}")
     labels = experiment.method in ("supervised", "scenes") and experiment.target_poses == "labels"
-    if experiment.data.cameras_from == "people" and labels:
-        raise ValueError("labels are not in the world of cameras found from people: use teacher='triangulation'")
+    if experiment.data.cameras_from != "given" and labels:
+        raise ValueError("labels are not in the world of cameras that were found: use teacher='triangulation'")
     check_joined("loss_terms", experiment.teacher.loss_terms, TERMS)
-    for name in ("cameras", "test_cameras", "subjects", "test_subjects"):
+    for name in ("cameras", "test_cameras", "subjects", "test_subjects", "offsets_from"):
         check_joined(name, getattr(experiment.data, name))
     if experiment.sees_windows and window % 2 == 0:
         raise ValueError(f"window must be an odd number of frames, so that it has a middle; got {window}")

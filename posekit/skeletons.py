@@ -107,8 +107,12 @@ KEYPOINTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """By a skeleton's name, the order of the keypoints in its detector's files."""
 
+LIMBS_13 = _skeleton("limbs13", _LIMBS | {f"{side}_shoulder": "pelvis" for side in ("left", "right")})
+"""Pelvis and limbs: what nearly all detectors and markers have, by the same names. Shoulders hang on the pelvis."""
+
 SKELETONS: dict[str, Skeleton] = {
-    skeleton.name: skeleton for skeleton in (HUMANEVA_15, HUMAN36M_17, BODY_25, BODY_25B, COCO_17, MPII_16, MEDIAPIPE_33)
+    skeleton.name: skeleton
+    for skeleton in (HUMANEVA_15, HUMAN36M_17, BODY_25, BODY_25B, COCO_17, MPII_16, MEDIAPIPE_33, LIMBS_13)
 }
 """All skeletons by name."""
 

@@ -2,7 +2,7 @@
 
 At each frame a detector's faults are drawn anew, by default of another detector for each person: exact, noisy, with
 noise that hardly changes from frame to frame, blind for a while. A lifter that sees windows of frames learns from them
-what to make of each.
+what to make of each. Or the frames carry the errors that a real detector made on them; see `recorded_errors`.
 """
 
 import math
@@ -15,11 +15,14 @@ from torch import Tensor
 from posekit.cameras import NEAR_M, Cameras
 from posekit.detector import Detector, mixed_detectors
 from posekit.poses import lowest_ankle, turn
+from posekit.recorded_errors import RecordedErrors, pixels_per_metre, side_seen
 from posekit.scenes import Draws, Mix, Scene, Scenes
 from posekit.sequences import MultiViewDataset
 from posekit.smoothing import middle_of_quadratic
 
 STANDARD = Mix()
+SIDE_SPREAD = 0.2
+"""Typical angle, radians, by which people with recorded errors are turned away from the side from which they were seen."""
 
 
 class Stretch(NamedTuple):
@@ -75,11 +78,13 @@ class Stretches(Scenes):
             from another stretch.
         window: frames of a stretch, an odd number, T.
         detector: whose faults are added; None for many, see `detector.mixed_detectors`, about `mix.noise_px`.
+        recorded: carry the errors of the dataset's own 2D joints instead. Then people are turned so that their camera
+            sees them from about the side from which one of the dataset's cameras did.
         smooth: None to draw whole stretches; else only the middle frames, with their 2D joints smoothed over the
             stretch by a Gaussian of so many frames, or not at all with 0.
 
     Raises:
-        ValueError: as `Scenes`, and for an even window.
+        ValueError: as `Scenes`, for an even window, and for recorded errors of people who stay where they were.
     """
 
     def __init__(
@@ -89,12 +94,17 @@ class Stretches(Scenes):
         window: int = 27,
         detector: Detector | None = None,
         smooth: float | None = None,
+        recorded: bool = False,
     ):
         super().__init__(dataset, mix)
         if window < 1 or window % 2 == 0:
             raise ValueError(f"window must be an odd number of frames, got {window}")
         self.window, self.detector, self.smooth = window, detector, smooth
         self.first_frame, self.last_frame = _uninterrupted(dataset)
+        if recorded and not mix.place:
+            raise ValueError("recorded errors go with people who are turned: they need Mix(place=True)")
+        with_root = dataset.poses_world[:, 0].isfinite().all(-1)
+        self.recorded = RecordedErrors.of(dataset).frames(with_root) if recorded else None
 
     def draw(self, count: int, generator: torch.Generator | None, progress: float = 0.0) -> Stretch | Scene:
         """A batch of stretches, or of their middle frames; arguments as `Scenes.draw`."""
@@ -102,16 +112,21 @@ class Stretches(Scenes):
         middle = self.weights.multinomial(count, replacement=True, generator=generator)
         wanted, frames = self._around(middle)
         paths = self._paths(middle, frames, mix, Draws(count, generator, self.window))
-        if mix.mirror:
-            paths = torch.where(random.happens(mix.mirror)[:, None, None, None], self.skeleton.mirror(paths), paths)
+        mirrored = random.happens(mix.mirror) if mix.mirror else torch.zeros(count, dtype=torch.bool)
+        paths = torch.where(mirrored[:, None, None, None], self.skeleton.mirror(paths), paths)
         if mix.place:
             angle, place = 2 * math.pi * random.uniform(), self._anywhere(random)
         else:
             angle, place = self.heading[middle], self.roots[middle, :2]
-        paths = turn(paths, angle[:, None].expand(frames.shape))
-        paths[..., :2] += place[:, None, None]
-        cameras = self._cameras(middle, paths[:, self.window // 2], mix, random)
-        stretch = Stretch(paths, cameras, *self._faults(wanted == frames, mix, generator))
+        place = torch.nn.functional.pad(place, (0, 1))[:, None, None]
+        middles = (paths + place)[:, self.window // 2]
+        cameras = self._cameras(middle, middles, mix, random)
+        if self.recorded is None:
+            errors, confidence = self._faults(wanted == frames, mix, generator)
+        else:
+            angle, errors, confidence = self._as_recorded(frames, wanted == frames, mirrored, middles[:, :1], cameras, random)
+        paths = turn(paths, angle[:, None].expand(frames.shape)) + place
+        stretch = Stretch(paths, cameras, errors, confidence)
         return (stretch if self.smooth is None else stretch.middle(self.smooth)).to(self.device)
 
     def _around(self, middle: Int[Tensor, " N"]) -> tuple[Int[Tensor, "N T"], Int[Tensor, "N T"]]:
@@ -143,6 +158,16 @@ class Stretches(Scenes):
         errors = drawn.noise_px.where(found.unsqueeze(-1), torch.nan)
         confidence = drawn.confidence(detector.noise_px) * found
         return errors.transpose(0, 1), confidence.transpose(0, 1)
+
+    def _as_recorded(self, frames, inside, mirrored, roots, cameras, random) -> tuple[Tensor, Tensor, Tensor]:
+        """The turn that shows people from about a side that was recorded; errors in pixels, and confidences, from there."""
+        view = torch.randint(self.recorded.side.shape[1], mirrored.shape, generator=random.generator)
+        errors = self.recorded.at(frames, view)
+        errors = errors.mirrored(self.skeleton).where(mirrored, errors)
+        facing_x = side_seen(torch.zeros(len(view)), roots[:, 0], cameras)
+        angle = errors.side - facing_x + SIDE_SPREAD * random.normal()
+        error_px = errors.across_m * pixels_per_metre(cameras, roots).unsqueeze(1)
+        return angle, error_px.where(inside[..., None, None], torch.nan), errors.confidence * inside.unsqueeze(-1)
 
 
 def _uninterrupted(dataset: MultiViewDataset) -> tuple[Tensor, Tensor]:

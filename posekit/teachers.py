@@ -14,6 +14,7 @@ import torch
 from posekit.poses import lowest_ankle
 from posekit.sequences import MultiViewDataset
 from posekit.smoothing import smooth_over_time
+from posekit.tracks import triangulate_tracks, with_constant_bones
 from posekit.triangulation import refine, triangulate, triangulate_robustly
 from posekit.virtual_cameras import shifted
 
@@ -51,6 +52,21 @@ def triangulated(dataset: MultiViewDataset, smooth: float = 0.0, robust: bool = 
     if smooth:
         poses = smooth_over_time(poses, trust.nan_to_num().sum(-2), dataset, smooth)
     return replace(dataset, poses_world=poses.to(dataset.pixels.dtype))
+
+
+def tracked(dataset: MultiViewDataset, sigma: float = 3.0) -> MultiViewDataset:
+    """`triangulated` for 2D of a real detector: smooth tracks, and bones of one length throughout a clip.
+
+    Args:
+        dataset: three views or more; its `poses_world` are not read.
+        sigma: standard deviation in frames of the smoothing.
+
+    Raises:
+        ValueError: as `tracks.triangulate_tracks`.
+    """
+    takes = [dataset.select_clips([clip]) for clip in dataset.clips]  # each has a noise of its own, and bounds the memory
+    tracks = [with_constant_bones(triangulate_tracks(take, sigma).points, take) for take in takes]
+    return dataset.with_poses(torch.cat(tracks))
 
 
 def floor_heights(dataset: MultiViewDataset) -> dict[str, float]:

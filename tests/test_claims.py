@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-CLAIMS = yaml.safe_load((ROOT / "book" / "claims.yml").read_text())
+REGISTER = (ROOT / "book" / "claims.yml").read_text()
+CLAIMS = yaml.safe_load(REGISTER)
 KINDS = {"cell", "test", "rows", "cites"}
 
 every_claim = pytest.mark.parametrize(
@@ -25,6 +26,11 @@ def parts(page):
         return [line for line in text.splitlines() if not line.startswith("# ")], prose
     blocks = re.findall(r"^```\{code-cell\}.*?^```", text, flags=re.DOTALL | re.MULTILINE)
     return "\n".join(blocks).splitlines(), text.splitlines()
+
+
+def test_no_page_is_listed_twice():
+    """YAML would let the second silently take the place of the first."""
+    assert re.findall(r"^(\S+):$", REGISTER, flags=re.MULTILINE) == list(CLAIMS)
 
 
 @every_claim

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -7,7 +8,15 @@ from scipy.signal.windows import hann
 
 from posekit import training
 from posekit.datasets import load_dataset
-from posekit.evaluation import average_with, evaluate, evaluate_poses, lift_dataset, smooth
+from posekit.evaluation import (
+    average_with,
+    evaluate,
+    evaluate_against_views,
+    evaluate_poses,
+    lift_dataset,
+    smooth,
+    with_triangulated_mpjpe,
+)
 from posekit.lifters import FrameLifter
 from posekit.metrics import METRICS, joint_distances, mean_over_joints
 from posekit.random import generator
@@ -155,3 +164,31 @@ def test_an_average_of_lifters_is_the_mean_of_their_poses(test_set):
     expected = evaluate_poses(sum(poses) / 3, test_set)
     assert result.metrics_mm == pytest.approx(expected.metrics_mm, rel=1e-4)
     assert result.metrics_mm["mpjpe"] < max(evaluate_poses(one, test_set).metrics_mm["mpjpe"] for one in poses)
+
+
+@pytest.mark.parametrize("views", [["C1", "C2"], ["C1", "C2", "C3"]])
+def test_against_views_is_what_against_labels_is_where_the_2d_is_exact_and_reads_none(test_set, noisy, views):
+    test = test_set.select_views(views)
+    seen = [test_set.view_names.index(view) for view in views]
+    blind = test.with_poses(torch.full_like(test.poses_world, torch.nan))
+    against_views = evaluate_against_views(noisy[:, seen], blind).metrics_mm
+    assert against_views == evaluate_against_views(noisy[:, seen], test).metrics_mm
+    assert against_views == pytest.approx(evaluate_poses(noisy[:, seen], test).metrics_mm, rel=0.02)
+
+
+def test_against_views_nobodys_idea_of_a_joint_counts(test_set):
+    """A detector that sees all hips elsewhere, and a lifter that follows it: right by its own views, wrong by the labels."""
+    elsewhere = test_set.poses_world.clone()
+    elsewhere[:, [test_set.skeleton.index(joint) for joint in ("left_hip", "right_hip")], 2] -= 0.1
+    test = replace(test_set, pixels=test_set.frame_cameras.world_to_pixels(elsewhere.unsqueeze(1)))
+    lifted = test.with_poses(elsewhere).poses_camera()
+    result = with_triangulated_mpjpe(evaluate_poses(lifted, test), lifted, test)
+    for means in (result.metrics_mm, result.by_action["Box"], result.by_subject["S3"], result.by_joint["left_hip"]):
+        assert means["triangulated_mpjpe"] < means["mpjpe"] / 3
+    assert set(result.metrics_mm) == {*METRICS, "triangulated_mpjpe"}
+    assert set(evaluate_poses(lifted, test).metrics_mm) == set(METRICS)
+
+
+def test_one_view_cannot_say_how_good_it_is(test_set, noisy):
+    with pytest.raises(ValueError, match="at least two views"):
+        evaluate_against_views(noisy[:, :1], test_set.select_views(["C1"]))

@@ -7,6 +7,7 @@ import torch
 
 from posekit import experiments
 from posekit.experiments import run
+from posekit.poses import trunk_frame
 from posekit.settings import PARAMETERS, Experiment
 
 TINY = Experiment().but(width=16, epochs=2, batch_size=500)
@@ -67,6 +68,10 @@ def test_the_same_experiment_gives_the_same_numbers(record):
         dict(method="scenes", frames=9, needs="rays", scene_noise="mixed", noise_px=3.0, test_noise="noise_px=3+swapped=0.1"),
         dict(method="scenes", smooth_2d=2.0, smooth_3d=2.0, noise_px=3.0, missing=0.1, missing_run=5.0),
         dict(method="scenes", floors="levelled", test_seen_by="half_focal"),
+        dict(loss_weights="confidence", loss_reach=0.1, noise_px=3.0),
+        dict(method="scenes", targets="tracks", smooth_targets=2.0, scene_noise="recorded", frames=9, noise_px=3.0),
+        dict(method="scenes", teacher="labels", scene_noise="recorded", noise_px=3.0),
+        dict(method="scenes", offsets_from="S1+S2", measured_against="labels+views", noise_px=3.0),
     ],
     ids=str,
 )
@@ -152,7 +157,9 @@ def test_a_device_that_is_not_there_is_named():
 
 @pytest.mark.parametrize("method", ["scenes", "supervised"])
 def test_triangulated_targets_touch_no_label(monkeypatch, method):
-    experiment = TINY.but(method=method, teacher="triangulation", epochs=1)
+    experiment = TINY.but(method=method, teacher="triangulation", epochs=1, targets="tracks", smooth_targets=1.0)
+    if method == "scenes":
+        experiment = experiment.but(scene_noise="recorded")
     sighted = run(experiment)[1]
     load = experiments.load_splits
 
@@ -165,7 +172,7 @@ def test_triangulated_targets_touch_no_label(monkeypatch, method):
     assert all(torch.equal(a, b) for a, b in zip(sighted.state_dict().values(), blind.state_dict().values()))
     if method == "scenes":
         with pytest.raises(ValueError, match="scenes need poses with a root"):
-            run(experiment.but(teacher="labels"))
+            run(experiment.but(teacher="labels", targets="frames", smooth_targets=0))
 
 
 def test_exact_views_teach_the_report_s_network_what_labels_do():
@@ -226,3 +233,35 @@ def test_other_noise_at_test_needs_no_other_training(tmp_path):
     assert exact.data["sha256"]["test"] != first.data["sha256"]["test"] == smooth.data["sha256"]["test"]
     assert len({record.metrics_mm["report_mpjpe"] for record in (first, exact, smooth)}) == 3
     assert exact.curve["epoch"] == smooth.curve["epoch"] == []
+
+
+def test_offsets_bring_triangulated_poses_to_the_labels_and_need_no_other_training(tmp_path, monkeypatch):
+    """A detector whose hips are elsewhere; one person's labels tell where."""
+    load = experiments.load_splits
+
+    def elsewhere(experiment, data_root):
+        return tuple(map(with_lower_hips, load(experiment, data_root)))
+
+    def with_lower_hips(people):
+        hips = [people.skeleton.index(joint) for joint in ("left_hip", "right_hip")]
+        seen = people.poses_world.clone()
+        seen[:, hips] -= 0.06 * trunk_frame(seen, people.skeleton)[:, None, :, 0]
+        return replace(people, pixels=people.frame_cameras.world_to_pixels(seen.unsqueeze(1)))
+
+    monkeypatch.setattr(experiments, "load_splits", elsewhere)
+    triangulation = Experiment().but(method="triangulation", stride=5)
+    errors = [run(triangulation.but(offsets_from=names))[0].metrics_mm["mpjpe"] for names in ("none", "all", "S3")]
+    assert errors[0] > 5
+    assert max(errors[1:]) < 1
+    learnt = TINY.but(method="scenes", stride=5, measured_against="labels+views")
+    plain, _ = run(learnt, models_dir=tmp_path)
+    moved, _ = run(learnt.but(offsets_from="all"), models_dir=tmp_path)
+    assert len(visible(tmp_path)) == 1
+    assert moved.curve["epoch"] == []
+    assert moved.metrics_mm["mpjpe"] != plain.metrics_mm["mpjpe"]
+    assert moved.metrics_mm["triangulated_mpjpe"] == plain.metrics_mm["triangulated_mpjpe"]
+
+
+def test_offsets_of_people_that_training_does_not_have_are_refused():
+    with pytest.raises(ValueError, match="offsets_from names S9, but training has S1, S2, S3"):
+        run(Experiment().but(method="triangulation", stride=20, offsets_from="S1+S9"))

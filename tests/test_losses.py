@@ -3,10 +3,14 @@ import torch
 from looped_loss import looped_multiview_loss
 
 from posekit.datasets import load_dataset
+from posekit.lifters import FrameLifter
 from posekit.losses import MultiviewLoss, label_free_loss, multiview_loss, reprojections, scene_loss, supervised_loss
 from posekit.metrics import report_mpjpe
+from posekit.random import generator
+from posekit.ray_lifter import RayLifter
 from posekit.samples import LabelledPoses, Views
 from posekit.scenes import Scenes
+from posekit.training import fit
 
 
 @pytest.fixture
@@ -59,6 +63,67 @@ def test_gradient(sample, clamp):
     assert torch.autograd.gradcheck(
         lambda p: torch.stack(multiview_loss(p, views[:1], clamp)), poses[:1].clone().requires_grad_()
     )
+
+
+@pytest.mark.parametrize("options", [dict(weighted=True), dict(reach=0.05), dict(weighted=True, reach=0.05)], ids=str)
+def test_gradient_with_weights_and_reach(sample, options):
+    poses, views = sample
+    trust = torch.rand(views.confidence.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    views = Views(views.screen, trust, views.cameras)[:1]
+    assert torch.autograd.gradcheck(
+        lambda p: torch.stack(multiview_loss(p, views, **options)), poses[:1].clone().requires_grad_()
+    )
+
+
+def test_joints_weigh_by_their_confidence(sample):
+    """As the plain losses of each joint alone, averaged with these weights."""
+    poses, views = sample
+    weights = torch.linspace(0, 1, 15, dtype=torch.float64)
+    weighted = multiview_loss(poses, Views(views.screen, views.confidence * weights, views.cameras), weighted=True)
+    alone = [
+        multiview_loss(poses[:, :, [j]], Views(views.screen[:, :, [j]], views.confidence[:, :, [j]], views.cameras))
+        for j in range(15)
+    ]
+    for term in ("own", "cross"):
+        expected = sum(w * getattr(one, term) for w, one in zip(weights, alone)) / weights.sum()
+        torch.testing.assert_close(getattr(weighted, term), expected)
+    plain = multiview_loss(poses, Views(views.screen, views.confidence * weights, views.cameras))
+    torch.testing.assert_close(plain, multiview_loss(poses, views))  # unless asked for, confidence is not looked at
+
+
+def test_nothing_trusted_is_no_loss(sample):
+    poses, views = sample
+    nothing = Views(views.screen, torch.zeros_like(views.confidence), views.cameras)
+    weighted = multiview_loss(poses, nothing, weighted=True)
+    assert weighted.own == weighted.cross == 0
+
+
+def test_a_joint_far_off_pulls_less_within_reach(sample):
+    poses, views = sample
+    views.screen[0, 0, 7] += 3.0
+
+    def pull(**options):
+        p = poses.clone().requires_grad_()
+        return torch.autograd.grad(multiview_loss(p, views, **options).own, p)[0].norm(dim=-1)
+
+    plain, short = pull(), pull(reach=0.05)
+    assert short[0, 0, 7] < 0.05 * plain[0, 0, 7]
+    huge = multiview_loss(poses, views, reach=1e6)
+    torch.testing.assert_close(huge, multiview_loss(poses, views), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("loss", [supervised_loss, scene_loss])
+def test_one_label_that_is_nan_leaves_all_weights_finite(loss):
+    data = load_dataset("synthetic", "train", subjects=("S2",), actions=("Box",), stride=4)
+    poses = data.poses_world.clone()
+    poses[3, 7, 1] = torch.nan
+    data, source = data.with_poses(poses), generator(0)
+    scenes = loss is scene_loss
+    lifter = RayLifter("humaneva15", width=16, generator=source) if scenes else FrameLifter(15, width=16, generator=source)
+    before = [weight.clone() for weight in lifter.parameters()]
+    fit(lifter, Scenes(data) if scenes else data.labelled_poses(), loss, epochs=2, batch_size=64, generator=source)
+    assert all(weight.isfinite().all() for weight in lifter.parameters())
+    assert any(not torch.equal(*pair) for pair in zip(before, lifter.parameters()))
 
 
 def test_missing_joints_take_no_part(sample):

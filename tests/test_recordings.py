@@ -1,17 +1,22 @@
 """Datasets whose cameras are found: nothing given is looked at, and the lifters taught with them come out as before."""
 
 from dataclasses import replace
+from functools import partial
+from math import isfinite
+from pathlib import Path
 
 import pytest
 import roma
 import torch
 
+from posekit import experiments
 from posekit.calibration import compare_cameras
 from posekit.calibration.recordings import with_found_cameras
 from posekit.datasets import load_dataset
 from posekit.experiments import run
 from posekit.poses import lowest_ankle
 from posekit.settings import Experiment
+from posekit.tables import listed
 from posekit.teachers import triangulated
 
 QUICK = dict(frames=40, restarts=1)
@@ -70,6 +75,29 @@ def test_an_experiment_on_found_cameras_gives_the_same_lifter(options):
     assert people.curve["epoch"] == ([] if options.get("method") == "scenes" else given.curve["epoch"])
 
 
+def recorded_rows(camera, dataset):
+    tables = listed(Path(__file__).parent).tables
+    rows = (*tables["found_cameras"].rows, *tables["found_cameras_human36m"].rows)
+    return [row for row in rows if row.name.endswith(camera) and row.experiments[0].data.dataset == dataset]
+
+
+@pytest.mark.parametrize("row", recorded_rows("-stature", "humaneva"), ids=lambda row: row.name)
+def test_the_recorded_settings_run_on_synthetic_people(row, monkeypatch):
+    monkeypatch.setattr(experiments, "with_found_cameras", partial(with_found_cameras, **QUICK))
+    small = dict(dataset="synthetic", width=16, epochs=1, batch_size=500, stride=20)
+    record, _ = run(row.experiments[0].but(**small))
+    assert record.experiment["cameras_from"] == "people"
+    assert all(map(isfinite, record.metrics_mm.values()))
+
+
+@pytest.mark.parametrize("dataset", ["humaneva", "human36m"])
+def test_true_and_found_cameras_are_recorded_with_the_same_settings(dataset):
+    true, *others = (recorded_rows(end, dataset) for end in ("-true", "-leg", "-stature"))
+    assert len(true) == 3
+    for changes, found in zip((dict(cameras_from="people"), dict(cameras_from="people", scale_from="stature")), others):
+        assert [[e.but(**changes) for e in row.experiments] for row in true] == [[*row.experiments] for row in found]
+
+
 def test_what_cannot_be_found_says_why(people):
     with pytest.raises(ValueError, match='must be "leg" or "stature"'):
         with_found_cameras(people, "arm")
@@ -91,7 +119,10 @@ def test_what_cannot_be_found_says_why(people):
     ("options", "message"),
     [
         (dict(scale_from="stature"), "only with cameras_from='people'"),
-        (dict(method="supervised", cameras_from="people"), "not in the world of cameras found"),
+        (dict(method="supervised", cameras_from="people"), "not in the world of cameras that were found"),
+        (dict(start_off_deg=5.0), "only with cameras_from='learned'"),
+        (dict(cameras_from="learned", scale_from="stature"), "only with cameras_from='people'"),
+        (dict(method="scenes", teacher="labels", cameras_from="learned"), "not in the world of cameras that were found"),
         (dict(method="adaptation", cameras_from="people"), "does not count for method 'adaptation'"),
     ],
 )

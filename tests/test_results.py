@@ -45,8 +45,9 @@ def test_a_record_is_an_experiment_with_finite_errors(path):
     assert set(record.experiment) <= set(PARAMETERS)
     assert path.parent.name == experiment.data.dataset
     assert path.stem.endswith(f"-seed{experiment.seed}")
+    by_views = {"triangulated_mpjpe"} if experiment.data.measured_against == "labels+views" else set()
     for metrics in (record.metrics_mm, *record.by_action.values()):
-        assert set(metrics) == {"report_mpjpe", "mpjpe", "root_error", "pa_mpjpe", "n_mpjpe"}
+        assert set(metrics) == {"report_mpjpe", "mpjpe", "root_error", "pa_mpjpe", "n_mpjpe"} | by_views
         assert all(math.isfinite(value) and value >= 0 for value in metrics.values())
     assert record.data["frames_train"] > 0
     assert record.data["frames_test"] > 0

@@ -7,7 +7,7 @@ from posekit.datasets import load_dataset
 from posekit.metrics import report_mpjpe
 from posekit.random import generator
 from posekit.smoothing import smooth_over_time
-from posekit.teachers import floor_heights, levelled, triangulated
+from posekit.teachers import floor_heights, levelled, tracked, triangulated
 from posekit.virtual_cameras import shifted
 
 
@@ -102,3 +102,15 @@ def test_robust_targets_shrug_off_blunders(small):
     assert plain[::2, 4].min() > 0.01
     exact = triangulated(small, robust=True).poses_world
     torch.testing.assert_close(exact, small.poses_world, atol=2e-5, rtol=0)
+
+
+def test_tracks_have_constant_bones_touch_no_label_and_are_nearer_to_the_truth(small):
+    noisy = small.with_detector_noise(5.0, 0.0, generator(1))
+    blind = replace(noisy, poses_world=torch.full_like(noisy.poses_world, torch.nan))
+    poses = tracked(blind, 3.0).poses_world
+    assert torch.equal(poses, tracked(noisy, 3.0).poses_world)
+    errors = [(p - small.poses_world).norm(dim=-1).nanmean() for p in (poses, triangulated(noisy, robust=True).poses_world)]
+    assert errors[0] < 0.6 * errors[1]
+    for clip in small.clips:
+        lengths = small.skeleton.bone_lengths(poses[clip.start : clip.stop])
+        torch.testing.assert_close(lengths, lengths[:1].expand_as(lengths), atol=1e-4, rtol=0)

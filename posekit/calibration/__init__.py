@@ -11,7 +11,7 @@ True
 
 The modules, in the order in which a calibration passes through them: `relative` (pairs of views), `rig` (pairs to
 rigs), `bundle` and `solver` (everything adjusted together), `people` (the whole), `suspicions` and `report` (whether
-to trust it), `gauge` (size, upright, comparison).
+to trust it), `gauge` (size, upright, comparison). Beside them, `learned` has cameras as parameters in training.
 """
 
 from posekit.calibration.bundle import BundleAdjustment, bundle_adjust

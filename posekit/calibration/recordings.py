@@ -1,4 +1,4 @@
-"""Whole datasets calibrated by the people in them: the way from given cameras to found ones in an `Experiment`."""
+"""Whole datasets calibrated by the people in them: from given cameras to found or learned ones in an `Experiment`."""
 
 import warnings
 from dataclasses import fields, replace
@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from posekit.calibration.gauge import set_scale, set_upright
+from posekit.calibration.learned import carried, learn_cameras
 from posekit.calibration.people import calibrate_from_people
 from posekit.calibration.report import CalibrationReport
 from posekit.cameras import Cameras
+from posekit.lifters import FrameLifter
 from posekit.random import generator
 from posekit.sequences import MultiViewDataset
 from posekit.triangulation import triangulate
@@ -51,18 +53,53 @@ def with_found_cameras(
     """
     if scale_from not in ("leg", "stature"):
         raise ValueError(f'scale_from must be "leg" or "stature", got {scale_from!r}')
-    cameras, reports = [None] * len(dataset.clips), {}
-    for subject in dataset.subjects:
-        clips = [index for index, clip in enumerate(dataset.clips) if clip.subject == subject]
-        person = dataset.select_clips([dataset.clips[index] for index in clips])
-        found, reports[subject] = _calibrated(person, subject, scale_from, seed, options)
-        for index in clips:
-            cameras[index] = found
-    return replace(dataset, cameras=Cameras.stack(cameras), poses_world=None), reports
+    cameras, reports = {}, {}
+    for subject, person in _people(dataset).items():
+        cameras[subject], reports[subject] = _calibrated(person, subject, scale_from, seed, options)
+    return _with_cameras(dataset, cameras), reports
+
+
+def with_learned_cameras(
+    dataset: MultiViewDataset, start_off_deg: float, seed: int = 0, width: int = 256, **options
+) -> MultiViewDataset:
+    """The dataset with extrinsics learned in training, from the true ones carried away; see `calibration.learned`.
+
+    For each person, a lifter of single frames learns together with the cameras, and is forgotten. The rig's size and its
+    first camera are the true ones, for the loss knows of neither. Labels are left out.
+
+    Args:
+        dataset: at least two views.
+        start_off_deg: by how much every camera but the first is turned about the people.
+        seed: of the axes, the lifter and the batches.
+        width: of the lifter.
+        options: of `learn_cameras`, such as `steps`.
+
+    Raises:
+        ValueError: for cameras that change while a person is recorded, or as `learn_cameras` does.
+    """
+    learned = {}
+    for subject, person in _people(dataset).items():
+        true, draws = _unchanged(person, subject, ()), generator(seed)
+        middle = _poses(person.every(max(1, len(person) // 100)), true).flatten(0, 1).nanmedian(0).values
+        start = carried(true, middle, start_off_deg, draws)
+        lifter = FrameLifter(len(person.skeleton), width=width, dropout=0.0, generator=draws)
+        learned[subject] = learn_cameras(lifter, person.views(), start, generator=draws, **options)
+    return _with_cameras(dataset, learned)
+
+
+def _people(dataset: MultiViewDataset) -> dict[str, MultiViewDataset]:
+    """Each person's clips."""
+    clips = {subject: [clip for clip in dataset.clips if clip.subject == subject] for subject in dataset.subjects}
+    return {subject: dataset.select_clips(own) for subject, own in clips.items()}
+
+
+def _with_cameras(dataset: MultiViewDataset, cameras: dict[str, Cameras]) -> MultiViewDataset:
+    """The dataset in which each person has cameras of their own, without labels."""
+    return replace(dataset, cameras=Cameras.stack([cameras[clip.subject] for clip in dataset.clips]), poses_world=None)
 
 
 def _calibrated(person: MultiViewDataset, subject: str, scale_from: str, seed: int, options: dict):
-    intrinsics, skeleton = _intrinsics(person, subject), person.skeleton
+    intrinsics, skeleton = _unchanged(person, subject, EXTRINSICS), person.skeleton
     options = dict(skeleton=skeleton, view_names=person.view_names, generator=generator(seed)) | options
     found, report = calibrate_from_people(person.pixels, intrinsics, person.confidence, **options)
     if not report.trust:
@@ -73,9 +110,9 @@ def _calibrated(person: MultiViewDataset, subject: str, scale_from: str, seed: i
     return set_upright(found, _poses(person, found), skeleton), report
 
 
-def _intrinsics(person: MultiViewDataset, subject: str) -> Cameras:
-    """The cameras of the first clip, in which the others' intrinsics must agree."""
-    names = [field.name for field in fields(Cameras) if field.name not in (*EXTRINSICS, "lens")]
+def _unchanged(person: MultiViewDataset, subject: str, but: tuple[str, ...]) -> Cameras:
+    """The cameras of the first clip, with which the others' must agree in all fields but some."""
+    names = [field.name for field in fields(Cameras) if field.name not in (*but, "lens")]
     moved = [name for name in names if not (getattr(person.cameras, name) == getattr(person.cameras[:1], name)).all()]
     if moved:
         raise ValueError(f"{person.name}: {', '.join(moved)} of the cameras change while {subject} is recorded")

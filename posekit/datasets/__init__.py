@@ -6,7 +6,7 @@ from pathlib import Path
 
 from posekit.datasets.balancing import load_balancing
 from posekit.datasets.files import choose
-from posekit.datasets.human36m import load_human36m
+from posekit.datasets.human36m import load_human36m, load_human36m_detected
 from posekit.datasets.humaneva import load_humaneva
 from posekit.datasets.synthetic import make_synthetic
 from posekit.random import generator
@@ -26,6 +26,7 @@ DATASETS: dict[str, Callable[..., MultiViewDataset]] = {
     "synthetic": _load_synthetic,
     "humaneva": load_humaneva,
     "human36m": load_human36m,
+    "human36m_detected": load_human36m_detected,
 }
 """Datasets with 3D labels, by name; each is a function of a split, a folder of files, and options of its own."""
 

@@ -5,12 +5,14 @@ scripts. Expected under the data root, in `human36m/` or directly: `data_3d_h36m
 `data_2d_h36m_<detections>.npz`. Without the latter the 2D is the projection of the 3D through each camera, as the
 dataset's own 2D is.
 
-Source: C. Ionescu et al., "Human3.6M", TPAMI 2014; D. Pavllo et al., VideoPose3D, CVPR 2019.
+Source: C. Ionescu et al., "Human3.6M", TPAMI 2014; D. Pavllo et al., VideoPose3D, CVPR 2019; for the detections of
+`load_human36m_detected` J. Martinez et al., "A simple yet effective baseline for 3D human pose estimation", ICCV 2017,
+with the network of A. Newell et al., "Stacked hourglass networks for human pose estimation", ECCV 2016.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from posekit.cameras import Cameras
@@ -30,7 +32,8 @@ from posekit.datasets.videopose3d import (
 )
 from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset, from_clips
-from posekit.skeleton import HUMAN36M_17
+from posekit.skeleton import HUMAN36M_17, Skeleton
+from posekit.skeletons import KEYPOINTS, LIMBS_13, map_joints
 
 SUBJECTS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
 ALL_CAMERAS = ("54138969", "55011271", "58860488", "60457274")
@@ -47,6 +50,8 @@ JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 LENSES = ("human36m", "opencv")
 FRAME_RATE = 50.0
 FILE_3D = "data_3d_h36m.npz"
+DRIFTED = ("S9", "Greeting")
+"""A take whose 3D has moved away from the pictures. Only with detected 2D does it matter, so it is left out there."""
 HOW_TO_GET = "register at http://vision.imar.ro/human3.6m and prepare the files with VideoPose3D's DATASETS.md"
 
 
@@ -61,6 +66,8 @@ def load_human36m(
     cameras: tuple[str, ...] = CAMERAS,
     lens: str = "human36m",
     detections: str = "",
+    keypoints: tuple[str, ...] = HUMAN36M_17.joints,
+    skeleton: Skeleton = HUMAN36M_17,
 ) -> MultiViewDataset:
     """Human3.6M; the defaults are the report's four actions and three cameras.
 
@@ -74,11 +81,13 @@ def load_human36m(
         cameras: serial numbers.
         lens: of the cameras returned. Human3.6M's own 2D follows "human36m".
         detections: "" for exact 2D, or the ending of a `data_2d_h36m_<detections>.npz`.
+        keypoints: names of the joints in that file, in its order.
+        skeleton: of the dataset; its joints are taken by name from the 17, and from the keypoints.
 
     Raises:
         FileNotFoundError: with where it was looked for and how to get the data.
         DataFileError: if a file is not what it should be, lacks an action, or has another number of joints.
-        ValueError: for a split, subject, action, camera or lens that is not there; the valid ones are listed.
+        ValueError: for a split, subject, action, camera, lens or joint that is not there; the valid ones are listed.
     """
     choose("split", [split], tuple(SUBJECTS))
     subjects = subjects or SUBJECTS[split]
@@ -101,12 +110,12 @@ def load_human36m(
     for subject in subjects:
         for name, pose in clips_of(poses, path_3d, subject, actions).items():
             pose = checked_array(pose, (JOINTS_IN_FILE, 3), path_3d, f"{subject}/{name}")[:, JOINTS]
-            pose_world = torch.from_numpy(np.ascontiguousarray(pose))
+            pose_world = map_joints(torch.from_numpy(pose), HUMAN36M_17.joints, skeleton.joints)
             if detections:
                 views = entry(detected, path_2d[0], subject, name)
                 where = f"{subject}/{name}"
-                views = checked_views(views, ALL_CAMERAS, len(HUMAN36M_17), len(pose), path_2d[0], where)
-                pixels = torch.from_numpy(views[:, chosen_views])
+                views = checked_views(views, ALL_CAMERAS, len(keypoints), len(pose), path_2d[0], where)
+                pixels = map_joints(torch.from_numpy(views[:, chosen_views]), keypoints, skeleton.joints)
             else:
                 pixels = human36m_cameras(subject)[chosen_views].world_to_pixels(pose_world[:, None])
             frames[subject, name] = len(pose)
@@ -126,7 +135,41 @@ def load_human36m(
     if not clips:
         raise DataFileError(f"{path_3d}: no clip of any of {', '.join(actions)} by {', '.join(subjects)}")
     compare_with_known(path_3d, "human36m", frames, actions)
-    return checked(from_clips("human36m", HUMAN36M_17, FRAME_RATE, cameras, clips), path_3d, *path_2d)
+    return checked(from_clips("human36m", skeleton, FRAME_RATE, cameras, clips), path_3d, *path_2d)
+
+
+def load_human36m_detected(
+    split: str = "train",
+    data_root: str | Path | None = None,
+    *,
+    cameras: tuple[str, ...] = ALL_CAMERAS,
+    detections: str = "sh16",
+    **options,
+) -> MultiViewDataset:
+    """Human3.6M with 2D joints that a detector found, in training and test: the 13 of `LIMBS_13`, all four cameras.
+
+    The detector, a stacked hourglass, learnt the joints of MPII's annotations and has not seen Human3.6M. It gives no
+    confidences. The take `DRIFTED` is left out.
+
+    Args:
+        split, data_root, options: as for `load_human36m`.
+        cameras: serial numbers.
+        detections: the ending of a `data_2d_h36m_<detections>.npz` with MPII's 16 joints.
+
+    Raises:
+        FileNotFoundError, DataFileError, ValueError: as `load_human36m`.
+    """
+    dataset = load_human36m(
+        split,
+        data_root,
+        cameras=cameras,
+        detections=detections,
+        keypoints=KEYPOINTS["mpii16"],
+        skeleton=LIMBS_13,
+        **options,
+    )
+    kept = [clip for clip in dataset.clips if (clip.subject, clip.name) != DRIFTED]
+    return replace(dataset.select_clips(kept), name="human36m_detected")
 
 
 def human36m_cameras(subject: str, lens: str = "human36m", dtype: torch.dtype = torch.float32) -> Cameras:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import nn
 
 from posekit.calibration import set_upright
-from posekit.evaluation import Evaluation, evaluate
+from posekit.evaluation import SMOOTHING_S, Evaluation, evaluate_against_views, lift_dataset
 from posekit.losses import scene_loss
 from posekit.random import generator
 from posekit.ray_lifter import RayLifter
@@ -18,9 +18,6 @@ from posekit.skeletons import map_confidence, map_joints
 from posekit.smoothing import smooth_over_time
 from posekit.training import fit
 from posekit.triangulation import Triangulation, triangulate
-
-SMOOTHING_S = 0.05
-"""Standard deviation, in seconds, of the window over which triangulated poses are smoothed."""
 
 
 def adjust(dataset: MultiViewDataset) -> MultiViewDataset:
@@ -38,7 +35,7 @@ def reconstruct(dataset: MultiViewDataset, smoothing_s: float = SMOOTHING_S) -> 
 
     Args:
         dataset: its `poses_world` are not read.
-        smoothing_s: see `SMOOTHING_S`; 0 for none.
+        smoothing_s: standard deviation, in seconds, of the window over which they are smoothed; 0 for none.
     """
     poses = triangulation_of(dataset).points
     if smoothing_s:
@@ -116,16 +113,13 @@ def learn_to_lift(
 
 
 def evaluate_without_labels(lifter: nn.Module, test: MultiViewDataset) -> Evaluation:
-    """How far a lifter's poses from each view alone are from the poses triangulated from all views.
-
-    A measure that needs no 3D labels: cameras and detections of the test suffice. It contains the error of the
-    triangulation, but no disagreement about where a joint is, since both follow the same detector.
+    """`evaluation.evaluate_against_views` of a lifter of single views: a measure that needs no 3D labels.
 
     Args:
         lifter: of single views.
         test: its `poses_world` are not read.
 
     Raises:
-        ValueError: as `evaluation.evaluate`.
+        ValueError: as `evaluation.evaluate_against_views`.
     """
-    return evaluate(lifter, reconstruct(test))
+    return evaluate_against_views(lift_dataset(lifter, test), test)

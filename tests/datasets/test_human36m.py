@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from posekit.datasets import human36m, load_dataset, videopose3d
-from posekit.datasets.human36m import ALL_CAMERAS, FILE_3D, JOINTS, human36m_cameras, load_human36m
+from posekit.datasets.human36m import ALL_CAMERAS, FILE_3D, JOINTS, human36m_cameras, load_human36m, load_human36m_detected
 from posekit.datasets.npz import DataFileError
+from posekit.skeletons import KEYPOINTS, LIMBS_13
 
 DETECTIONS = "data_2d_h36m_net.npz"
 
@@ -59,6 +60,48 @@ def test_detections_replace_the_projection(files):
     write, _, views = files
     data = load_human36m("test", write(), subjects=("S11",), detections="net", cameras=ALL_CAMERAS[1:3])
     np.testing.assert_array_equal(data.pixels[:12, 1], views["S11"]["Walking"][2])
+
+
+@pytest.fixture
+def detected(files, tmp_path):
+    """The same with a stacked hourglass's file: 16 joints in MPII's order."""
+    write, poses, views = files
+    views = {subject: {name: [v[:, :16] for v in clip] for name, clip in clips.items()} for subject, clips in views.items()}
+
+    def write_all():
+        write()
+        np.savez(tmp_path / "human36m" / "data_2d_h36m_sh16.npz", positions_2d=np.array(views, dtype=object))
+        return tmp_path
+
+    return write_all, poses, views
+
+
+def test_a_detectors_joints_are_taken_by_name_and_so_are_the_labels(detected):
+    write, poses, views = detected
+    data = load_dataset("human36m_detected", "train", write(), subjects=("S5",))
+    assert (data.name, data.view_names, data.skeleton) == ("human36m_detected", ALL_CAMERAS, LIMBS_13)
+    for joint, in_2d, in_3d in (("left_ankle", 5, 8), ("right_wrist", 10, 27), ("pelvis", 6, 0)):
+        assert KEYPOINTS["mpii16"][in_2d] == joint
+        np.testing.assert_array_equal(data.pixels[:12, 3, data.skeleton.index(joint)], views["S5"]["Walking"][3][:, in_2d])
+        np.testing.assert_array_equal(data.poses_world[:12, data.skeleton.index(joint)], poses["S5"]["Walking"][:, in_3d])
+    assert (data.confidence == 1).all()
+
+
+def test_the_take_that_has_drifted_is_left_out_with_detections_only(detected):
+    root = detected[0]()
+    names = {clip.name for clip in load_human36m_detected("test", root, subjects=("S9",)).clips}
+    assert names == {"Walking", "Walking 1", "Smoking", "Sitting 1"}
+    assert "Greeting" in {clip.name for clip in load_human36m("test", root, subjects=("S9",)).clips}
+    assert "Greeting" in {clip.name for clip in load_human36m_detected("test", root, subjects=("S11",)).clips}
+
+
+def test_detections_of_another_detector_are_refused(detected):
+    write, _, views = detected
+    views["S11"]["Smoking"][2] = views["S11"]["Smoking"][2][:, :15]
+    with pytest.raises(
+        DataFileError, match=r"sh16.npz: S11/Smoking/58860488: expected .*\(frames, 16, 2\), found .* \(12, 15, 2\)"
+    ):
+        load_human36m_detected("test", write())
 
 
 def test_the_reports_prefix_filter_takes_in_more(files):
@@ -157,3 +200,12 @@ def test_human36m_itself():
     assert (data.poses_camera()[..., 2] > 1).all()
     lengths = data.skeleton.bone_lengths(data.poses_world)
     assert (lengths[:, 1] - lengths[:, 4]).abs().max() < 0.01  # both thighs
+
+
+@pytest.mark.skipif(not real.with_name("data_2d_h36m_sh16.npz").exists(), reason="the detections are not here")
+def test_real_detections_are_near_the_labels():
+    data = load_dataset("human36m_detected", "test", stride=25, subjects=("S11",), actions=("Walking",))
+    apart = (data.pixels - data.frame_cameras.world_to_pixels(data.poses_world[:, None])).norm(dim=-1)
+    assert apart.median() < 12
+    swapped = (data.pixels[:, :, list(LIMBS_13.partners)] - data.pixels).norm(dim=-1)
+    assert apart.mean() < swapped[..., 1:].mean() / 3  # left is left
