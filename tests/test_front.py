@@ -61,7 +61,7 @@ def test_the_whole_page_weighs_little_and_has_no_plotly(browser, address, site):
         files = [site / urlsplit(url).path.lstrip("/") for url in fetched if url.startswith(address)]
     assert any(file.name == "weights.bin" for file in files)
     assert not any("plotly" in file.name or "mathjax" in str(file) for file in files)
-    assert sum(len(gzip.compress(file.read_bytes())) for file in files) < 900_000
+    assert sum(len(gzip.compress(file.read_bytes())) for file in files) < 700_000
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
