@@ -682,13 +682,18 @@ carries = [
     for start in ("5", "10", "30")
     for run in measured(f"{dataset}-learned-{start}")
 ]
-turned = [
-    [run[way]["rotation_deg"] for way in ("learned", "adjusted")] for run in carries
+tries = [
+    [run["start_deg"], *(run[way]["rotation_deg"] for way in ("learned", "adjusted"))]
+    for run in carries
 ]
-assert all(adjusted < 0.01 < learned for learned, adjusted in turned)
+at_home = sum(adjusted < 0.01 for _, _, adjusted in tries)
+assert at_home == len(tries) - 1
+assert all(0.01 < learned < 0.5 * start for start, learned, _ in tries)
+f"{at_home} of {len(tries)} carried rigs come home by bundle adjustment"
 
 # %% [markdown]
-# From every rig that was carried, bundle adjustment comes home, and training comes nearer.
+# From every rig that was carried, training comes nearer, to less than half of what it was off.
+# Bundle adjustment comes all the way home, but for one rig that was carried by 30 degrees, from which it goes astray.
 # A ring of equal angles is a good guess for HumanEva-I, and a bad one for three of Human3.6M's four cameras, from which neither finds the rig.
 #
 # In an experiment, `cameras_from="learned"` with `start_off_deg` trains on cameras that were learned in this way.

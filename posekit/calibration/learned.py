@@ -1,8 +1,8 @@
 """Cameras as parameters of the label-free loss, learned together with a lifter.
 
 The 2022 report ends on the wish to "treat the camera properties as learnable parameters and have the model estimate
-these while training". That works near a good start. `bundle_adjust` comes closer to the rig from the same starts; see the
-chapter "Cameras nobody calibrated".
+these while training". That works near a good start. `bundle_adjust` comes closer to the rig from nearly all starts tried;
+see the chapter "Cameras nobody calibrated".
 """
 
 from dataclasses import replace
