@@ -62,8 +62,8 @@ torch.set_num_threads(1)  # small networks run fastest on one
 
 # %% tags=["parameters"]
 width = 256  # hidden units per layer; the report's network has 1024
-epochs = 40  # passes over the training set
-switch_epochs = 20  # passes of each of the runs of the published recipe
+epochs = 30  # passes over the training set
+switch_epochs = 14  # passes of each of the runs of the published recipe
 learning_rate = 0.001  # peak of the schedule
 batch_size = 128  # moments per step, each seen by three cameras
 seed = 0  # of weights and batch order
