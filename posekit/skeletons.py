@@ -108,7 +108,7 @@ KEYPOINTS: dict[str, tuple[str, ...]] = {
 """By a skeleton's name, the order of the keypoints in its detector's files."""
 
 LIMBS_13 = _skeleton("limbs13", _LIMBS | {f"{side}_shoulder": "pelvis" for side in ("left", "right")})
-"""Pelvis and limbs: what nearly all detectors and markers have, by the same names. Shoulders hang on the pelvis."""
+"""The pelvis and the limbs, which nearly all detectors and markers have by the same names. Shoulders hang on the pelvis."""
 
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
