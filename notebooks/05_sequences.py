@@ -183,7 +183,7 @@ Markdown(table(header, [line(name) for name in kinds]))
 # ## One frame, and one smoothed frame
 #
 # Two single-frame lifters set the mark. Both are lifters of rays that are told the camera's tilt and height, and both learn without labels:
-# triangulated poses, smoothed, are put anywhere in the room, turned and mirrored, as [Scenes](../book/api/learning) do it.
+# triangulated poses, smoothed, are put anywhere in the room, turned and mirrored, as [Scenes](../book/api/scenes) do it.
 # Here a scene is a whole **stretch** of frames, moved as one, so that a detector's noise can be drawn at every frame of it.
 # The detectors are many: exact ones, noisy ones, with noise that stays for two frames or for forty, and blind ones.
 
