@@ -53,6 +53,7 @@ from tempfile import mkdtemp
 import torch
 from IPython.display import HTML, Markdown
 
+# %%
 from posekit.datasets import load_dataset
 from posekit.drawing import Layer, Panel, show
 from posekit.evaluation import evaluate
