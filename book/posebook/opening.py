@@ -1,0 +1,38 @@
+"""A chapter's page opens with its finished figure: what a cell tagged "opening" draws is moved up, right below the title.
+
+The chapter computes the figure where it belongs, and a notebook shows it there. On a page the reader sees first what the
+chapter comes to.
+"""
+
+from docutils import nodes
+
+TAG = "tag_opening"  # MyST-NB makes a class of each cell's tags
+
+
+def setup(app):
+    """Sphinx's entry point, called by posebook's."""
+    app.connect("doctree-read", _open)
+
+
+def _open(app, doctree):
+    cells = [node for node in doctree.findall(nodes.container) if TAG in node["classes"]]
+    for cell in cells:
+        open_with(doctree, cell)
+
+
+def open_with(doctree: nodes.document, cell: nodes.container):
+    """Move a cell's outputs below the page's title, and leave its code where it is.
+
+    Raises:
+        ValueError: if the cell has no output, or the page no title.
+    """
+    outputs = [node for node in cell.children if "cell_output" in node["classes"]]
+    titles = list(doctree.findall(nodes.title))
+    if not outputs or not titles:
+        raise ValueError(f"{doctree.get('source')}: a cell tagged opening needs an output, and its page a title")
+    moved = nodes.container("", classes=["cell", "pk-opening"], nb_element="cell_code")
+    for output in outputs:
+        cell.remove(output)
+        moved += output
+    section = titles[0].parent
+    section.insert(section.index(titles[0]) + 1, moved)
