@@ -251,9 +251,7 @@ def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], 
     )
 
 
-def reprojection_panels(
-    poses_camera: Tensor, views: Views, view_names: tuple[str, ...], skeleton: Skeleton
-) -> list[Panel]:
+def reprojection_panels(poses_camera: Tensor, views: Views, view_names: tuple[str, ...], skeleton: Skeleton) -> list[Panel]:
     """The panels of `reprojection_figure`, row by row, for poses (F, V, J, 3) that are lifted anew in every frame."""
     with torch.no_grad():
         projected = views.cameras.screen_to_pixels(reprojections(poses_camera, views.cameras))  # (F, V, V, J, 2)
