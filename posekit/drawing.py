@@ -67,7 +67,7 @@ class Panel:
     layers: list[Layer]
     image_size: tuple[float, float] | None = None
     box: tuple | None = None
-    extra: list[go.Scatter3d] = field(default_factory=list)
+    extra: list[BaseTraceType] = field(default_factory=list)
     note: str = ""
     moving: list[tuple[BaseTraceType, Tensor]] = field(default_factory=list)
     axes: tuple[dict, dict] | None = None
