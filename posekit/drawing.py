@@ -7,7 +7,7 @@ two placements of the panels, "wide" and "narrow", which the book's pages switch
 moving figure that they repeat. A trace of bones says in its `meta` whose they are; pages clothe them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, product
 
@@ -60,37 +60,48 @@ class Panel:
 
     Without a `box`, one is fitted to the people of all such panels. A `note`, in lines parted by "<br>", stands under it.
     `extra` are further traces, and `moving` traces with their coordinates (F, N, 2 or 3) in every frame; NaN ends a line.
+    With `axes`, plotly's for x and y, the panel is a chart of these traces instead.
     """
 
     title: str
     layers: list[Layer]
     image_size: tuple[float, float] | None = None
     box: tuple | None = None
-    extra: list[go.Scatter3d] = field(default_factory=list)
+    extra: list[BaseTraceType] = field(default_factory=list)
     note: str = ""
     moving: list[tuple[BaseTraceType, Tensor]] = field(default_factory=list)
+    axes: tuple[dict, dict] | None = None
+
+    @property
+    def is_room(self) -> bool:
+        """Whether it is drawn in 3D."""
+        return self.image_size is None and self.axes is None
 
 
 def show(
     panels: list[Panel],
     alt: str,
     *,
-    arrange: str = "row",
+    arrange: str | Callable[[bool], tuple[list[tuple], int]] = "row",
     columns: int | None = None,
     height: int = 420,
     frame_rate: float | None = None,
     frame_names: Sequence[str] | None = None,
+    start: int = 0,
 ) -> go.Figure:
     """Draw panels side by side; given a frame rate, as an animation with a play button and a slider.
 
     Args:
         panels: what to draw. All layers and lines that move have the same number of frames.
         alt: what a reader who cannot see the figure should know.
-        arrange: "row", "stack" (the first panel large, the others in a column beside it) or "grid" (square).
+        arrange: "row", "stack" (the first panel large, the others in a column beside it) or "grid" (square); or a function
+            that tells for the wide or, given True, the narrow figure each panel's (left, bottom, width, height) as shares
+            of the whole, and the whole's height in pixels.
         columns: after how many panels the wide figure's "row" begins anew; default: never.
         height: of the wide figure, pixels.
         frame_rate: of the poses; frames are skipped so that about `PLAYBACK_RATE` are drawn per second.
         frame_names: what the slider says at every drawn frame; default the time.
+        start: the drawn frame to begin with, which is also that of the still picture.
     """
     stride = max(1, round(frame_rate / PLAYBACK_RATE)) if frame_rate else 1
     panels = _with_boxes(panels)
@@ -98,7 +109,7 @@ def show(
     for index, panel in enumerate(panels):
         axes = _add_axes(figure, panel, index)
         for trace in panel.extra:
-            figure.add_trace(trace.update(scene=axes["scene"]) if panel.image_size is None else trace.update(axes))
+            figure.add_trace(trace.update(axes))
         for trace, lines in panel.moving:
             lines = _rounded(lines)[::stride]
             moving.append((len(figure.data), lines))
@@ -117,7 +128,7 @@ def show(
     figure.update_layout(meta=dict(alt=alt, **placements))
     if frame_rate:
         moving = [(index, lines) for index, lines in moving if len(lines) > 1]
-        _animate(figure, moving, stride / frame_rate, frame_names)
+        _animate(figure, moving, stride / frame_rate, frame_names, start)
         steps = frame_names and (0, len(frame_names) - 1, True)  # steps of something, which begin anew
         figure.layout.meta |= dict(loop=steps or _loop([lines for _, lines in moving]))
     return figure
@@ -125,7 +136,7 @@ def show(
 
 def _with_boxes(panels: list[Panel]) -> list[Panel]:
     """The panels, with one box around the people of all those that have none: a square floor, and no less than a person."""
-    people = [layer.poses for panel in panels if panel.image_size is None and panel.box is None for layer in panel.layers]
+    people = [layer.poses for panel in panels if panel.is_room and panel.box is None for layer in panel.layers]
     if not people:
         return panels
     points = torch.cat([poses.detach().cpu().flatten(0, -2) for poses in people])
@@ -133,7 +144,7 @@ def _with_boxes(panels: list[Panel]) -> list[Panel]:
     reach = 0.25 * np.ceil(points[:, :2].abs().amax().clamp(0.6, 1.9).item() / 0.25 + 0.4)
     low, high = points[:, 2].amin().clamp(-0.3, 0).item(), points[:, 2].amax().clamp(1.6, 3.9).item() + 0.12
     box = ((-reach, reach), (-reach, reach), (low, high))
-    return [panel if panel.image_size or panel.box else replace(panel, box=box) for panel in panels]
+    return [replace(panel, box=box) if panel.is_room and not panel.box else panel for panel in panels]
 
 
 def _texts(panels: list[Panel]) -> list[dict]:
@@ -251,7 +262,7 @@ def _tinted(joints: np.ndarray, errors_mm: Tensor, axes: dict, number: int) -> g
 def _add_axes(figure: go.Figure, panel: Panel, index: int) -> dict:
     """Give the panel its scene or its pair of axes; returns the keywords that place a trace in them."""
     suffix = "" if index == 0 else str(index + 1)
-    if panel.image_size is None:
+    if panel.is_room:
         ranges = zip(("xaxis", "yaxis", "zaxis"), panel.box)
         figure.layout["scene" + suffix] = dict(
             **{axis: dict(range=limits, visible=False, autorange=False) for axis, limits in ranges},
@@ -263,6 +274,10 @@ def _add_axes(figure: go.Figure, panel: Panel, index: int) -> dict:
         )
         figure.add_trace(_floor(panel.box).update(scene="scene" + suffix))
         return dict(scene="scene" + suffix)
+    if panel.axes:
+        for letter, other, look in zip("xy", "yx", panel.axes):
+            figure.layout[f"{letter}axis{suffix}"] = look | dict(anchor=other + suffix)
+        return dict(xaxis="x" + suffix, yaxis="y" + suffix)
     width, height = panel.image_size
     hidden = dict(visible=False, fixedrange=True)
     figure.layout["xaxis" + suffix] = dict(range=[0, width], anchor="y" + suffix, constrain="domain", **hidden)
@@ -309,23 +324,25 @@ def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool, col
     """Where each panel and title goes, as plotly layout keys."""
     total = len(panels)
     page_px = PAGE_PX["narrow" if narrow else "wide"] - 16  # the figure's own margins
-    if arrange == "stack":
+    if callable(arrange):
+        cells, pixels = arrange(narrow)
+    elif arrange == "stack":
         cells, rows = _stacked(total, narrow)
     else:
         columns = columns or (total if arrange == "row" else round(total**0.5))
         columns = min(columns, 2) if narrow and arrange == "row" else columns
         rows = -(-total // columns)
         cells = [((i % columns) / columns, 1 - (i // columns + 1) / rows, 1 / columns, 1 / rows) for i in range(total)]
-    pixels = height
-    if narrow:
-        pixels = {"stack": 460, "row": 60 + 250 * rows, "grid": 380}[arrange]
+    if not callable(arrange):
+        pixels = {"stack": 460, "row": 60 + 250 * rows, "grid": 380}[arrange] if narrow else height
     lines = max(panel.note.count("<br>") + bool(panel.note) for panel in panels)
     title, note = 24 / pixels, (2 + 18 * lines) / pixels
     keys, distances, notes = {"height": pixels}, [], count(len(panels))
     for index, (panel, (x, y, w, h)) in enumerate(zip(panels, cells)):
         suffix = "" if index == 0 else str(index + 1)
-        across, up = [x + 0.01, x + w - 0.01], [y + 0.01 + note, y + h - title]
-        if panel.image_size is None:
+        beside, below = (58 / page_px, 46 / pixels) if panel.axes else (0, 0)  # for the numbers along a chart
+        across, up = [x + 0.01 + beside, x + w - 0.01], [y + 0.01 + note + below, y + h - title]
+        if panel.is_room:
             keys |= {f"scene{suffix}.domain.x": across, f"scene{suffix}.domain.y": up}
             distances.append(_distance(panel.box, np.ptp(across) * page_px, np.ptp(up) * pixels))
         else:
@@ -347,7 +364,9 @@ def _stacked(count: int, narrow: bool):
     return [(0, 0, 0.7, 1), *((0.7, 1 - (i + 1) / small, 0.3, 1 / small) for i in range(small))], 1
 
 
-def _animate(figure: go.Figure, moving: list, seconds_per_frame: float, names: Sequence[str] | None) -> None:
+def _animate(figure: go.Figure, moving: list, seconds_per_frame: float, names: Sequence[str] | None, start: int) -> None:
+    for index, lines in moving:
+        figure.data[index].update(dict(zip("xyz", lines[start].T)))
     traces = [index for index, _ in moving]
     names = names or [f"{k * seconds_per_frame:.2f} s" for k in range(len(moving[0][1]))]
     figure.frames = [
@@ -364,10 +383,10 @@ def _animate(figure: go.Figure, moving: list, seconds_per_frame: float, names: S
     steps = [dict(label=name, method="animate", args=[[name], still]) for name in names]
     figure.update_layout(
         updatemenus=[dict(type="buttons", direction="left", buttons=buttons, x=0, y=-0.02, xanchor="left", yanchor="top")],
-        sliders=[dict(steps=steps, x=0.22, len=0.78, y=-0.02, currentvalue=dict(visible=False), pad=dict(t=8))],
+        sliders=[dict(active=start, steps=steps, x=0.22, len=0.78, y=-0.02, currentvalue=dict(visible=False), pad=dict(t=8))],
         margin_b=70,
     )
-    figure.layout.meta |= dict(frame_ms=1000 * seconds_per_frame)
+    figure.layout.meta |= dict(frame_ms=1000 * seconds_per_frame, start=start)
 
 
 def _moved(trace, line: np.ndarray):

@@ -17,9 +17,9 @@ from posekit.skeleton import Skeleton
 PERSON_BOX = ((-1.0, 1.0), (-1.0, 1.0), (0.0, 2.0))  # the same for every pose that an explorer shows
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
-_LOG = dict(type="log", tickvals=[m * 10**e for e in range(-2, 5) for m in (1, 2, 3, 5, 7)], tickformat="~g")
+LOG_AXIS = dict(type="log", tickvals=[m * 10**e for e in range(-2, 5) for m in (1, 2, 3, 5, 7)], tickformat="~g")
 
-_GRID = dict(
+CHART_AXIS = dict(
     gridcolor="rgba(138,138,138,0.3)", zeroline=False, linecolor=GHOST, fixedrange=True
 )  # a drag or swipe moves no axis
 
@@ -145,7 +145,7 @@ def scene_figure(
         pixels = cameras.world_to_pixels(poses.unsqueeze(1))
     pixels = pixels if pixels.ndim == 4 else pixels.unsqueeze(0)
     box = _around(poses[:, 0], cameras.centers_world)
-    room = Panel("the room", [Layer(poses, skeleton)], box=box, extra=[_frusta(cameras), _labels(cameras, view_names)])
+    room = Panel("the room", [Layer(poses, skeleton)], box=box, extra=drawn_cameras(cameras, view_names))
     images = [
         Panel(f"camera {name}", [Layer(pixels[:, view], skeleton)], image_size=tuple(cameras.image_size_px[view].tolist()))
         for view, name in enumerate(view_names)
@@ -206,6 +206,11 @@ def camera_lines(cameras: Cameras, depth: float = 0.7) -> Tensor:
     return torch.cat([spokes, rim], dim=-2).flatten(-3, -2)
 
 
+def drawn_cameras(cameras: Cameras, view_names: tuple[str, ...]) -> list[go.Scatter3d]:
+    """Cameras (V,) in a room: a pyramid for each, and its name."""
+    return [_frusta(cameras), _labels(cameras, view_names)]
+
+
 def _frusta(cameras: Cameras) -> go.Scatter3d:
     x, y, z = camera_lines(cameras).numpy().T
     return go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=CAMERA, width=3), **UNNAMED)
@@ -226,7 +231,7 @@ def rays_figure(
     lines = torch.cat([starts, ends, torch.full_like(ends, torch.nan)], dim=-2).flatten(0, 1)
     x, y, z = lines.numpy().T
     rays = go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=COLORS["right"], width=4), **UNNAMED)
-    extra = [_frusta(cameras), _labels(cameras, view_names), rays]
+    extra = [*drawn_cameras(cameras, view_names), rays]
     box = _around(_still(pose_world)[:, 0], cameras.centers_world)
     panel = Panel("", [Layer(_still(pose_world), skeleton, ghost=True)], box=box, extra=extra)
     alt = (
@@ -246,6 +251,22 @@ def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], 
     )
 
 
+def reprojection_panels(poses_camera: Tensor, views: Views, view_names: tuple[str, ...], skeleton: Skeleton) -> list[Panel]:
+    """The panels of `reprojection_figure`, row by row, for poses (F, V, J, 3) that are lifted anew in every frame."""
+    with torch.no_grad():
+        projected = views.cameras.screen_to_pixels(reprojections(poses_camera, views.cameras))  # (F, V, V, J, 2)
+    seen = views.cameras.screen_to_pixels(views.screen)
+    return [
+        Panel(
+            f"{lifted_from} in {seen_by}",
+            [Layer(_still(seen[j]), skeleton, ghost=True, name="seen"), Layer(projected[:, i, j], skeleton)],
+            image_size=tuple(views.cameras.image_size_px[j].tolist()),
+        )
+        for i, lifted_from in enumerate(view_names)
+        for j, seen_by in enumerate(view_names)
+    ]
+
+
 def reprojection_figure(
     poses_camera: Tensor, views: Views, view_names: tuple[str, ...], skeleton: Skeleton, **options
 ) -> go.Figure:
@@ -255,18 +276,7 @@ def reprojection_figure(
         poses_camera: one moment's lifted poses (V, J, 3), each in its view's camera frame.
         views: the same moment, without leading axes: `views.screen` is (V, J, 2).
     """
-    with torch.no_grad():
-        projected = views.cameras.screen_to_pixels(reprojections(poses_camera, views.cameras))
-    seen = views.cameras.screen_to_pixels(views.screen)
-    panels = [
-        Panel(
-            f"{lifted_from} in {seen_by}",
-            [Layer(_still(seen[j]), skeleton, ghost=True, name="seen"), Layer(_still(projected[i, j]), skeleton)],
-            image_size=tuple(views.cameras.image_size_px[j].tolist()),
-        )
-        for i, lifted_from in enumerate(view_names)
-        for j, seen_by in enumerate(view_names)
-    ]
+    panels = reprojection_panels(poses_camera.unsqueeze(0), views, view_names, skeleton)
     alt = (
         "In each row the pose lifted from one camera, projected into every camera, in colour over the 2D pose seen there, in "
         f"grey. These are {len(panels)} small images."
@@ -281,8 +291,8 @@ def curve_figure(curves: dict[str, tuple[list, list]], x_title: str, y_title: st
         figure.add_trace(go.Scatter(x=x, y=y, name=name, mode="lines", line=dict(color=color, dash=dash, width=2)))
     figure.update_layout(**LOOK | dict(margin=dict(l=60, r=10, t=20, b=50), height=380, dragmode=False))
     figure.update_layout(
-        xaxis=dict(title=x_title, **_GRID),
-        yaxis=dict(title=y_title, **(_LOG if log_y else {}), **_GRID),
+        xaxis=dict(title=x_title, **CHART_AXIS),
+        yaxis=dict(title=y_title, **(LOG_AXIS if log_y else {}), **CHART_AXIS),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom"),  # above, where it hides no line
         showlegend=len(curves) > 1,
         meta=dict(alt=alt),
@@ -303,7 +313,7 @@ def bar_figure(bars: dict[str, dict[str, float]], x_title: str, alt: str) -> go.
     figure.update_layout(**LOOK | dict(margin=dict(l=8, r=10, t=30, b=50), dragmode=False))
     figure.update_layout(
         height=100 + (14 + 22 * len(bars)) * len(labels),
-        xaxis=dict(title=x_title, rangemode="tozero", **_GRID),
+        xaxis=dict(title=x_title, rangemode="tozero", **CHART_AXIS),
         yaxis=dict(autorange="reversed", automargin=True, fixedrange=True, ticksuffix=" "),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom", traceorder="normal"),
         showlegend=len(bars) > 1,

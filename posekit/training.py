@@ -82,6 +82,7 @@ def fit(
     test: MultiViewDataset | None = None,
     test_every: int = 1,
     checkpoint: str | Path | None = None,
+    after_epoch: Callable[[int, nn.Module], None] | None = None,
 ) -> Curve:
     """Train a lifter in place.
 
@@ -111,6 +112,7 @@ def fit(
         test: measured every `test_every` epochs and at the last of `epochs`, for the curve only.
         checkpoint: a file that keeps the state of the run after every epoch. If it exists, the run continues from
             it, to the same bits on a CPU as if it had never stopped; it is removed at the end.
+        after_epoch: called with the number of epochs done and the lifter as it is then, to look at; see `lift`.
 
     Raises:
         ValueError: for an unknown schedule or switch, no samples, or a patience without validation; if the loss or the
@@ -164,6 +166,8 @@ def fit(
             curve.add(epoch + 1, value, report_mpjpe_mm(run.best_guess(), test) if measured else None, held_out)
             if curve.best_epoch() == epoch + 1:
                 run.best = copy.deepcopy(run.best_guess().state_dict())
+            if after_epoch is not None:
+                after_epoch(epoch + 1, run.best_guess())
             bar.set_postfix(loss=curve.loss[-1], mm=curve.report_mpjpe_mm[-1])
             file.save(run.state())
     file.forget()

@@ -40,7 +40,10 @@ def _is_bars(figure: dict) -> bool:
 def _lines(figure: dict, height: int) -> list[str]:
     """SVG of lines, their text, and what surrounds them."""
     layout = _with_ranges(figure)
-    parts = _chart_frame(figure, layout, height) if is_chart(figure) else []
+    parts = _legend(figure, layout, height) if is_chart(figure) else []
+    charts = [name for name in layout if name.startswith("yaxis") and "title" in layout[name]]
+    for name in charts:
+        parts += _chart_frame(layout["x" + name[1:]], layout[name], height)
     for trace in figure["data"]:
         points = _points(trace, layout, height)
         color = next((trace[part]["color"] for part in ("line", "textfont", "marker") if part in trace), "currentColor")
@@ -156,9 +159,8 @@ def _with_ranges(figure: dict) -> dict:
     return layout
 
 
-def _chart_frame(figure: dict, layout: dict, height: int) -> list[str]:
-    """SVG of what surrounds a chart's lines: grid, ticks, titles and legend."""
-    x_axis, y_axis = layout["xaxis"], layout["yaxis"]
+def _chart_frame(x_axis: dict, y_axis: dict, height: int) -> list[str]:
+    """SVG of what surrounds a chart's lines: grid, ticks and titles."""
     (left, top), (width, tall) = _box(x_axis, y_axis, height)
     middle_x, middle_y, bottom = left + width / 2, top + tall / 2, top + tall
     grid, parts = [], []
@@ -172,7 +174,14 @@ def _chart_frame(figure: dict, layout: dict, height: int) -> list[str]:
         parts.append(_text(left - 6, y + 4, label, anchor="end"))
     parts.append(f'<path d="{"".join(grid)}" stroke="currentColor" stroke-opacity="0.2"/>')
     parts.append(_text(middle_x, bottom + 42, x_axis["title"]["text"]))
-    parts.append(_text(16, middle_y, y_axis["title"]["text"], turn=-90))
+    parts.append(_text(max(16, left - 56), middle_y, y_axis["title"]["text"], turn=-90))
+    return parts
+
+
+def _legend(figure: dict, layout: dict, height: int) -> list[str]:
+    """SVG of the names of a chart's lines."""
+    (left, _), (width, _) = _box(layout["xaxis"], layout["yaxis"], height)
+    parts = []
     for place, trace in enumerate(figure["data"] if layout.get("showlegend") else ()):
         row, column = divmod(place, LEGEND_COLUMNS)
         x, y = left + column * width / LEGEND_COLUMNS, 16 + LEGEND_ROW * height * row
@@ -193,7 +202,7 @@ def _ticks(axis: dict) -> list[tuple[float, str]]:
         rough = (high - low) / 5 or 1
         power = 10 ** np.floor(np.log10(rough))
         step = power * min((1, 2, 5, 10), key=lambda m: abs(m * power - rough))
-        numbers = places = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+        numbers = places = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1) + 0.0  # no minus zero
     return [(place, f"{number:g}") for place, number in zip(_scaled(places, (low, high)), numbers) if 0 <= place <= 1]
 
 

@@ -231,9 +231,13 @@
   function controls(Plotly, canvas, moving, people, meta) {
     const { traces, names, frame } = moving;
     const count = names.length;
-    const time = element("output", { textContent: names[0] });
-    const slider = element("input", { type: "range", min: 0, max: count - 1, value: 0 });
+    const start = meta.start ?? 0;
+    const time = element("output", { textContent: names[start] });
+    const longest = Math.max(...names.map((name) => name.length));
+    time.style.minWidth = `min(${longest / 2}em, 100%)`; // as its words change, the slider keeps its place
+    const slider = element("input", { type: "range", min: 0, max: count - 1, value: start });
     slider.setAttribute("aria-label", meta.steps ?? "time");
+    slider.setAttribute("aria-valuetext", names[start]);
     const button = element("button", { type: "button", textContent: "Play", className: "pk-play" });
     const together = element("input", { type: "checkbox" });
     const put = async (k) => {

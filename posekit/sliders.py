@@ -1,0 +1,166 @@
+"""Figures with a slider over something other than time: how large and far a person is, how long a network has trained."""
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from posekit.cameras import Cameras
+from posekit.colors import CAMERA, COLORS
+from posekit.drawing import UNNAMED, Layer, Panel, show
+from posekit.figures import CHART_AXIS, LOG_AXIS, PERSON_BOX, drawn_cameras, reprojection_panels
+from posekit.samples import Views
+from posekit.skeleton import Skeleton
+
+STEPS_PER_SECOND = 3.0  # when the slider plays by itself
+
+
+def scaled_from(camera: Cameras, pose_world: Float[Tensor, "J 3"], sizes: Float[Tensor, " F"]) -> Float[Tensor, "F J 3"]:
+    """A person so many times as large and as far away from a camera (without leading axes); world metres."""
+    return camera.camera_to_world(sizes[:, None, None] * camera.world_to_camera(pose_world))
+
+
+def sizes_figure(
+    pose_world: Float[Tensor, "J 3"],
+    cameras: Cameras,
+    view_names: tuple[str, ...],
+    skeleton: Skeleton,
+    sizes: Sequence[float],
+    start: int = 0,
+    **options,
+) -> go.Figure:
+    """A person who grows and moves away along the rays of the first camera, over the person as they are, in grey.
+
+    The room shows these rays, and beside it is what every camera sees. In the first camera's image nothing moves. The
+    slider also says by how many pixels each image moves, on average.
+
+    Args:
+        pose_world: world metres.
+        cameras: (V,).
+        view_names: V names.
+        sizes: how many times as large and as far away, one for each step of the slider.
+        start: the step shown first, and in the still picture.
+    """
+    grown = scaled_from(cameras[0], pose_world, torch.tensor(sizes))
+    seen, before = cameras.world_to_pixels(grown.unsqueeze(1)), cameras.world_to_pixels(pose_world)  # (F, V, J, 2)
+    room = Panel(
+        "the room",
+        [Layer(pose_world.unsqueeze(0), skeleton, ghost=True, name="as before"), Layer(grown, skeleton)],
+        box=_box(grown.flatten(0, 1), cameras.centers_world[:1]),
+        extra=[*drawn_cameras(cameras[:1], view_names[:1]), _rays(cameras[0].centers_world, grown[sizes.index(max(sizes))])],
+    )
+    images = [
+        Panel(
+            f"camera {name}",
+            [Layer(before[None, view], skeleton, ghost=True, name="as before"), Layer(seen[:, view], skeleton)],
+            image_size=tuple(cameras.image_size_px[view].tolist()),
+        )
+        for view, name in enumerate(view_names)
+    ]
+    moved_px = (seen - before).norm(dim=-1).nanmean(dim=-1)  # (F, V)
+    first, *others = view_names
+    alt = (
+        f"A person who grows and moves away along the rays of camera {first}, over the person as they were, in grey. In the "
+        f"image of {first} the two cover each other at every size; in those of {' and '.join(others)} they part, the farther "
+        "the more the size differs from 1."
+    )
+    names = [_in_words(size, moved, view_names) for size, moved in zip(sizes, moved_px.tolist())]
+    options = dict(frame_rate=STEPS_PER_SECOND, frame_names=names, start=start, height=480) | options
+    figure = show([room, *images], alt, arrange="stack", **options)
+    figure.layout.meta |= dict(steps="size", loop=(0, len(sizes) - 1, False))  # there and back
+    return figure
+
+
+def _in_words(size: float, moved_px: list[float], view_names: tuple[str, ...]) -> str:
+    moves = ", ".join(f"{name} {px:.0f} px" for name, px in zip(view_names, moved_px))
+    return f"{size:.2f} times as large; moved: {moves}"
+
+
+def _rays(center_world: Tensor, pose_world: Tensor) -> go.Scatter3d:
+    """From a camera through each joint of a pose."""
+    ends = torch.stack([center_world.expand_as(pose_world), pose_world, torch.full_like(pose_world, torch.nan)], dim=1)
+    x, y, z = ends.flatten(0, 1).numpy().T
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=CAMERA, width=1), **UNNAMED)
+
+
+def _box(*points_world: Tensor) -> tuple:
+    """Half metres around people and cameras, with some room, down to the lowest foot."""
+    points = torch.cat(points_world)
+    points = points[points.isfinite().all(-1)]
+    (x0, y0, low), (x1, y1, high) = points.amin(0).tolist(), points.amax(0).tolist()
+    across, along = ((math.floor(2 * least - 0.6) / 2, math.ceil(2 * most + 0.6) / 2) for least, most in ((x0, x1), (y0, y1)))
+    return across, along, (min(0.0, low) - 0.1, max(2.2, high + 0.3))
+
+
+def training_figure(
+    poses_camera: Float[Tensor, "F V J 3"],
+    views: Views,
+    true_world: Float[Tensor, "J 3"],
+    epochs: Sequence[int],
+    errors_mm: Sequence[float],
+    view_names: tuple[str, ...],
+    skeleton: Skeleton,
+    start: int = -1,
+    **options,
+) -> go.Figure:
+    """How a lifter learns: what it makes of one moment after so many epochs, and the error there, on one slider.
+
+    The guesses from all views stand in the room over the true pose, in grey. Beside it are their V x V reprojections over
+    what the cameras saw; below, a mark moves along the error curve.
+
+    Args:
+        poses_camera: the moment lifted from every view after each of the epochs, in that view's camera frame.
+        views: the moment, without leading axes.
+        true_world: the true pose, world metres.
+        epochs, errors_mm: the curve, with a step of the slider at each point of it.
+        view_names: V names.
+        start: the step shown first, and in the still picture; by default the last.
+    """
+    curve = torch.tensor([list(map(float, epochs)), list(map(float, errors_mm))]).T  # (F, 2)
+    ground = true_world[:1] * true_world.new_tensor([1.0, 1.0, 0.0])
+    guesses = views.cameras.camera_to_world(poses_camera) - ground  # kept over the middle of the floor
+    people = [Layer(guesses[:, view], skeleton) for view in range(len(view_names))]
+    truth = Layer((true_world - ground).unsqueeze(0), skeleton, ghost=True)
+    panels = [
+        Panel(f"lifted from {', '.join(view_names)}", [truth, *people], box=PERSON_BOX),
+        _curve_panel(curve),
+        *reprojection_panels(poses_camera, views, view_names, skeleton),
+    ]
+    alt = (
+        f"What a network makes of one moment as it learns: {len(epochs)} steps from epoch {epochs[0]} to {epochs[-1]}, and the "
+        f"error at each. In 3D the {len(view_names)} guesses from {', '.join(view_names)} stand over the true pose, in grey; "
+        "beside them are their reprojections into all views over what was seen, in grey; "
+        f"and a mark on the curve of the test error, which goes from {errors_mm[0]:.0f} to {errors_mm[-1]:.0f} mm."
+    )
+    names = [f"after epoch {epoch}: {error:.0f} mm" for epoch, error in zip(epochs, errors_mm)]
+    options = dict(frame_rate=STEPS_PER_SECOND, frame_names=names, start=start % len(names)) | options
+    figure = show(panels, alt, arrange=_training_places, **options)
+    figure.layout.meta |= dict(steps="epoch")
+    return figure
+
+
+def _curve_panel(curve: Tensor) -> Panel:
+    """A curve of (epoch, millimetres), and a mark that moves along it."""
+    line = go.Scatter(x=curve[:, 0].numpy(), y=curve[:, 1].numpy(), mode="lines", line=dict(color=COLORS["left"]), **UNNAMED)
+    mark = go.Scatter(mode="markers", marker=dict(color=COLORS["right"], size=12), name="epoch", **UNNAMED)
+    (first, low), (last, high) = curve.amin(0).tolist(), curve.amax(0).tolist()
+    margin = 0.04 * (last - first) or 1.0
+    x = dict(title=_small("epoch"), range=[first - margin, last + margin]) | CHART_AXIS
+    y = dict(title=_small("mm"), range=[math.log10(low / 1.2), math.log10(high * 1.2)]) | LOG_AXIS | CHART_AXIS
+    return Panel("test error (report_mpjpe)", [], extra=[line], moving=[(mark, curve.unsqueeze(1))], axes=(x, y))
+
+
+def _small(text: str) -> dict:
+    return dict(text=text, font=dict(size=13), standoff=4)
+
+
+def _training_places(narrow: bool) -> tuple[list[tuple], int]:
+    """Room and curve on the left, the nine reprojections on the right; on a phone they lie below."""
+    if narrow:
+        grid = [(column / 3, 0.45 - 0.15 * (row + 1), 1 / 3, 0.15) for row in range(3) for column in range(3)]
+        return [(0, 0.71, 1, 0.29), (0, 0.46, 1, 0.25), *grid], 700
+    grid = [(0.43 + 0.19 * column, 1 - (row + 1) / 3, 0.19, 1 / 3) for row in range(3) for column in range(3)]
+    return [(0, 0.4, 0.43, 0.6), (0, 0, 0.43, 0.4), *grid], 450
