@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from posekit.cameras import Cameras
-from posekit.colors import CAMERA, COLORS, GHOST, LINES
+from posekit.colors import CAMERA, GHOST, LINES
 from posekit.drawing import LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
 from posekit.metrics import mean_of_present, mpjpe, root_error
@@ -144,7 +144,7 @@ def scene_figure(
     if pixels is None:
         pixels = cameras.world_to_pixels(poses.unsqueeze(1))
     pixels = pixels if pixels.ndim == 4 else pixels.unsqueeze(0)
-    box = _around(poses[:, 0], cameras.centers_world)
+    box = room_around(poses[:, 0], cameras.centers_world)
     room = Panel("the room", [Layer(poses, skeleton)], box=box, extra=drawn_cameras(cameras, view_names))
     images = [
         Panel(f"camera {name}", [Layer(pixels[:, view], skeleton)], image_size=tuple(cameras.image_size_px[view].tolist()))
@@ -166,7 +166,7 @@ def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **optio
         alt: what a reader who cannot see the figure should know.
         options: of `drawing.show`, such as `columns` or `height`.
     """
-    box = _around(*[torch.cat([scene.poses_world[:, 0], scene.cameras.centers_world]) for scene in scenes.values()])
+    box = room_around(*[torch.cat([scene.poses_world[:, 0], scene.cameras.centers_world]) for scene in scenes.values()])
     panels = [
         Panel(title, [Layer(_still(pose), skeleton) for pose in scene.poses_world], box=box, extra=[_frusta(scene.cameras)])
         for title, scene in scenes.items()
@@ -176,7 +176,7 @@ def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **optio
     return figure
 
 
-def _around(*points_world: Tensor, margin: float = 0.3) -> tuple:
+def room_around(*points_world: Tensor, margin: float = 0.3) -> tuple:
     """A box on the floor, of whole metres, around people's roots and cameras."""
     points = torch.cat(points_world)
     (x0, y0, _), (x1, y1, _) = (points.amin(0) - margin).floor().tolist(), (points.amax(0) + margin).ceil().tolist()
@@ -221,25 +221,6 @@ def _labels(cameras: Cameras, names: tuple[str, ...]) -> go.Scatter3d:
     return go.Scatter3d(x=x, y=y, z=z, mode="text", text=list(names), textfont=dict(color=CAMERA, size=13), **UNNAMED)
 
 
-def rays_figure(
-    pixels: Tensor, pose_world: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options
-) -> go.Figure:
-    """The rays on which the cameras see one joint, in the room: pixels (V, 2), over a pose (J, 3) in grey, world metres."""
-    far = 1.6 * cameras.world_to_camera(pose_world)[:, :1, 2:]  # past the person
-    ends = cameras.camera_to_world(far * cameras.pixels_to_rays(pixels.unsqueeze(-2)))
-    starts = cameras.centers_world.unsqueeze(-2)
-    lines = torch.cat([starts, ends, torch.full_like(ends, torch.nan)], dim=-2).flatten(0, 1)
-    x, y, z = lines.numpy().T
-    rays = go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=COLORS["right"], width=4), **UNNAMED)
-    extra = [*drawn_cameras(cameras, view_names), rays]
-    box = _around(_still(pose_world)[:, 0], cameras.centers_world)
-    panel = Panel("", [Layer(_still(pose_world), skeleton, ghost=True)], box=box, extra=extra)
-    alt = (
-        f"A room with a person in grey and cameras {', '.join(view_names)}; from each a ray runs to one joint, where they meet."
-    )
-    return show([panel], alt, **{"height": 460} | options)
-
-
 def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options) -> go.Figure:
     """2D poses (V, J, 2) in their images."""
     panels = [
@@ -251,9 +232,7 @@ def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], 
     )
 
 
-def reprojection_panels(
-    poses_camera: Tensor, views: Views, view_names: tuple[str, ...], skeleton: Skeleton
-) -> list[Panel]:
+def reprojection_panels(poses_camera: Tensor, views: Views, view_names: tuple[str, ...], skeleton: Skeleton) -> list[Panel]:
     """The panels of `reprojection_figure`, row by row, for poses (F, V, J, 3) that are lifted anew in every frame."""
     with torch.no_grad():
         projected = views.cameras.screen_to_pixels(reprojections(poses_camera, views.cameras))  # (F, V, V, J, 2)

@@ -50,7 +50,7 @@ def _lines(figure: dict, height: int) -> list[str]:
         if "lines" in trace.get("mode", "lines"):
             look = f'stroke="{color}" stroke-width="{_thickness(trace, layout, height):.2g}"{_dashes(trace)} fill="none"'
             parts += [f'<polyline points="{run}" {look} stroke-linecap="round"/>' for run in _runs(points)]
-        elif "markers" in trace.get("mode", "") and trace["type"] == "scatter":
+        elif "markers" in trace.get("mode", "") and isinstance(trace["marker"]["color"], str):
             parts += [_dot(x, y, color, trace) for x, y in points if np.isfinite(x + y)]
         parts += _head(trace, points, color, _thickness(trace, layout, height))
         parts += [_text(x, y, text, color) for text, (x, y) in zip(trace.get("text") or (), points)]
