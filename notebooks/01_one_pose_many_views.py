@@ -39,12 +39,13 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 import torch
 
 from posekit.cameras import distort
 from posekit.datasets import load_dataset
 from posekit.figures import pose_figure, scene_figure, views_figure
+from posekit.sliders import scaled_from, sizes_figure
 
 # %% [markdown]
 # The next cell holds everything you may want to change.
@@ -230,7 +231,15 @@ views_figure(cameras.world_to_pixels(pose), cameras, dataset.view_names, skeleto
 
 # %%
 giant = C1.camera_to_world(1.2 * in_C1)
-views_figure(cameras.world_to_pixels(giant), cameras, dataset.view_names, skeleton)
+
+# %% [markdown]
+# The figure has this giant in colour and the person as before in grey, both on the rays that reach C1.
+# With its slider the person shrinks and comes nearer, to 0.8 of size and distance, or grows and moves away, to 1.3.
+
+# %%
+sizes = [twentieths / 20 for twentieths in range(16, 27)]
+names, start = dataset.view_names, sizes.index(1.2)
+sizes_figure(pose, cameras, names, skeleton, sizes, start=start)
 
 # %% [markdown]
 # Camera C1 sees exactly what it saw before, for size and distance cancel in the division by depth.
@@ -249,14 +258,25 @@ assert moved_px[0] < 0.01
 assert (moved_px[1:] > 10).all()
 
 # %% [markdown]
+# It is so at every size of the slider:
+
+# %%
+resized = scaled_from(C1, pose, torch.tensor(sizes))
+torch.testing.assert_close(resized[start], giant)
+all_px = cameras.world_to_pixels(resized.unsqueeze(1)) - cameras.world_to_pixels(pose)
+all_px = all_px.norm(dim=-1).mean(dim=-1)
+assert all_px[:, 0].max() < 0.01
+{name: f"up to {px:.1f} px" for name, px in zip(names, all_px.amax(dim=0).tolist())}
+
+# %% [markdown]
 # This is the whole idea of learning without labels.
 # Whoever guesses a 3D pose from C1's picture can be checked by C2 and C3, and nobody has to know the true pose.
 #
 # ## The same, moving
 #
-# Here is the beginning of the clip as an animation.
+# This is the beginning of the clip, in the room and in all three pictures.
 
-# %%
+# %% tags=["opening"]
 clip = dataset.clips[0]
 stop = min(clip.start + int(seconds * dataset.frame_rate), clip.stop)
 beginning = slice(clip.start, stop)

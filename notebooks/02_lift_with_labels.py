@@ -39,7 +39,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 import torch
 from IPython.display import Markdown
 from torch import nn
@@ -302,7 +302,7 @@ curve = fit(lifter, samples, supervised_loss, **options, generator=rng, test=tes
 # %% [markdown]
 # The loss falls on the training poses, and the error falls on the test clips:
 
-# %%
+# %% tags=["hide-input"]
 loss_mm = [1000 * loss for loss in curve.loss]
 curves = {
     "training loss": (curve.epoch, loss_mm),
@@ -321,6 +321,8 @@ curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
 # %%
 result = evaluate(lifter, test)
 assert result.metrics_mm["report_mpjpe"] < curve.report_mpjpe_mm[0]
+
+# %% tags=["hide-input"]
 rows = [[f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items()]
 Markdown(table(["metric", "mm, synthetic test clips"], rows))
 
@@ -375,7 +377,7 @@ lifted = test.frame_cameras[frames].camera_to_world(in_camera)
 # %% [markdown]
 # Here are the lifted poses, with the true one in grey.
 
-# %%
+# %% tags=["opening"]
 true, rate = test.poses_world[frames], test.frame_rate
 views = enumerate(test.view_names)
 by_view = {f"lifted from {name}": lifted[:, view] for view, name in views}
@@ -387,7 +389,7 @@ comparison_figure(by_view, true, test.skeleton, frame_rate=rate)
 # The numbers above are from the embedded synthetic people.
 # On HumanEva-I, which needs a licence, we ran the same training with the report's settings and recorded it.
 
-# %%
+# %% tags=["hide-input"]
 runs = recorded()["humaneva/supervised-published"]
 published = report_table("humaneva")["supervised"]
 ours = [f"our rerun, {len(runs)} seeds, mean ± spread", in_words(runs)]

@@ -40,7 +40,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -54,6 +54,7 @@ from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, multiview_loss, reprojections
 from posekit.random import generator
 from posekit.records import by_seed, recorded, report_table, table
+from posekit.sliders import training_figure
 from posekit.training import evaluate, fit, lift, set_mode, share_behind
 from posekit.triangulation import scene_distance, triangulate
 from posekit.widgets import LiftExplorer
@@ -85,14 +86,16 @@ list(views.__dataclass_fields__), views.screen.shape
 #
 # ![Three views of one moment are lifted by the same network to three 3D poses. Each is rotated, moved and projected into all three cameras: nine reprojections. In each camera they must agree with each other and with what it saw.](../book/images/procedure.svg)
 #
-# We begin with a lifter that has been trained for a single epoch, so that its guesses are poor.
+# We begin with a lifter that has been trained for a single epoch, so that its guesses are poor,
+# and with one moment of the test clips, which it has never seen.
 
 # %%
 rng = generator(seed)
 beginner = FrameLifter(15, width, dropout=0.0, generator=rng)
 one = dict(epochs=1, learning_rate=learning_rate)
 fit(beginner, views, label_free_loss, **one, generator=rng)
-moment = views[40]
+shown = 40  # which moment
+moment = test.views()[shown]
 
 # %% [markdown]
 # From the three pictures of one moment it makes three guesses, each in the coordinates of its own camera:
@@ -128,7 +131,7 @@ f"off by {distance.mean():.3f} screen units on average"
 # They are drawn in colour, with a row for each camera that guessed and a column for each camera that looks; in grey is what the cameras saw.
 
 # %%
-reprojection_figure(guesses, moment, train.view_names, train.skeleton)
+reprojection_figure(guesses, moment, test.view_names, test.skeleton)
 
 # %% [markdown]
 # A good lifter would cover the grey everywhere.
@@ -183,45 +186,53 @@ for ours, theirs in terms:
 # ## Training
 #
 # The loop is the one that trained with labels. Only the samples and the loss are different.
+# On the way we keep what the lifter makes of the moment, from before the first epoch on.
+
+# %%
+rng = generator(seed)
+lifter = FrameLifter(15, width, dropout=0.0, generator=rng)
+untrained_mm = evaluate(lifter, test).metrics_mm["report_mpjpe"]
+kept = {0: lift(lifter, moment.screen)}
+
+
+def keep(epoch, lifter):
+    kept[epoch] = lift(lifter, moment.screen)
+
 
 # %%
 options = dict(batch_size=batch_size, learning_rate=learning_rate)
 options |= dict(schedule="one_cycle")
-rng = generator(seed)
-lifter = FrameLifter(15, width, dropout=0.0, generator=rng)
-watch = dict(test=test, test_every=2, generator=rng)
+watch = dict(test=test, test_every=2, after_epoch=keep, generator=rng)
 curve = fit(lifter, views, label_free_loss, epochs=epochs, **options, **watch)
 
 # %% [markdown]
 # How far are its poses from the true ones? The test set knows, and training never learns from it.
+# The curve of its error has a mark, and everything else in the figure is the moment at that mark:
+# the three guesses over the true pose, in grey, and their nine reprojections over what was seen.
+# It begins with the trained lifter; the slider goes back to the untrained one, which has everybody at one point.
 
-# %%
-alt = (
-    "The test error of label-free training, in millimetres, over the epochs. It ends "
-    "far below where it began, and may rise for a while on the way."
-)
-curves = {"test error": curve.measured()}
-curve_figure(curves, "epoch", "report_mpjpe (mm)", alt=alt, log_y=True)
+# %% tags=["opening"]
+measured, errors_mm = curve.measured()
+measured, errors_mm = [0, *measured], [untrained_mm, *errors_mm]
+guesses = torch.stack([kept[epoch] for epoch in measured])
+true, names = test.poses_world[shown], test.view_names
+scrubbed = guesses, moment, true, measured, errors_mm, names, test.skeleton
+training_figure(*scrubbed)
 
 # %% [markdown]
-# At the end it has these errors:
+# The error ends far below where it began; it may rise for a while on the way. At the end these are its parts:
 
 # %%
 result = evaluate(lifter, test)
 assert result.metrics_mm["report_mpjpe"] < min(150, curve.report_mpjpe_mm[1])
+
+# %% tags=["hide-input"]
 rows = [[f"`{name}`", f"{value:.1f}"] for name, value in result.metrics_mm.items()]
 Markdown(table(["metric", "mm, synthetic test clips"], rows))
 
 # %% [markdown]
 # Nobody told the network a single 3D coordinate.
-# Here is what it makes of the same moment now:
-
-# %%
-guesses = lift(lifter, moment.screen)
-reprojection_figure(guesses, moment, train.view_names, train.skeleton)
-
-# %% [markdown]
-# Next, a test clip. Lift it from one camera at a time,
+# Next, a whole stretch of a test clip. Lift it from one camera at a time,
 
 # %%
 clip = test.clips[1]
@@ -318,7 +329,7 @@ lost_lifter, unlucky_curve = published_run(unlucky, 0.5, "both")
 # %% [markdown]
 # The two runs differ in nothing but the seed:
 
-# %%
+# %% tags=["hide-input"]
 curves = {f"seed {lucky}": lucky_curve, f"seed {unlucky}": unlucky_curve}
 curves = {name: curve.measured() for name, curve in curves.items()}
 alt = (
@@ -388,6 +399,8 @@ def end_of(start, clamp):
 
 # %%
 ends = {name: [end_of(s, clamp) for clamp in (1.0, None)] for name, s in starts.items()}
+
+# %% tags=["hide-input"]
 lines = [[name, *(f"{mm:,.0f}" for mm in errors)] for name, errors in ends.items()]
 header = ["root, and where people start", "with the clamp, mm", "without, mm"]
 Markdown(table(header, lines))
@@ -413,7 +426,7 @@ behind = {seed: behind_at_first(seed, 1024) for seed in records}
 # %% [markdown]
 # And this is how far the same run ended from the truth:
 
-# %%
+# %% tags=["hide-input"]
 final = {seed: record.metrics_mm["report_mpjpe"] for seed, record in records.items()}
 order = sorted(behind, key=behind.get)
 rows = [[seed, f"{behind[seed]:.0%}", f"{final[seed]:.1f}"] for seed in order]
@@ -423,7 +436,7 @@ rows.append(["the report's Table 1", "?", published])
 # %% [markdown]
 # In one table:
 
-# %%
+# %% tags=["hide-input"]
 header = [
     "seed of the published recipe, width 1024",
     "behind before training",
@@ -452,7 +465,7 @@ curves = {
 # %% [markdown]
 # The third of them is the run from before:
 
-# %%
+# %% tags=["hide-input"]
 alt = (
     "Test error over the epochs for three dropout settings; the curve of 0.5 to 0.0 "
     "falls steeply after half of the epochs."
@@ -510,7 +523,7 @@ after, at_switch = deepcopy(before), deepcopy(before)
 optimizer = torch.optim.Adam(after.parameters(), lr=3e-4)
 first = stepwise(after, optimizer, "both", 2 * steps)
 
-# %%
+# %% tags=["hide-input"]
 step = list(range(-steps, 2 * steps))
 training, same, error = (a + b for a, b in zip(last, first))
 losses = {"training loss": (step, training), "loss in eval mode": (step, same)}
@@ -523,7 +536,7 @@ curve_figure(losses, "steps after the switch", "loss (screen units)", alt=alt)
 # %% [markdown]
 # And the test error over the same steps:
 
-# %%
+# %% tags=["hide-input"]
 curves = {"test error": (step, error)}
 alt = "The test error has no jump at the switch; it falls over the steps after it."
 curve_figure(curves, "steps after the switch", "report_mpjpe (mm)", alt=alt)
@@ -536,6 +549,8 @@ names = {"none": "nothing", "dropout": "dropout", "norm": "batch norm's noise"}
 names |= {"both": "either"}
 modes = {mode: in_mode(at_switch, mode) for mode in names}
 assert modes["both"] < modes["dropout"] < modes["none"]
+
+# %% tags=["hide-input"]
 lines = [[names[mode], f"{loss:.3f}"] for mode, loss in modes.items()]
 Markdown(table(["at the switch, without", "loss of one batch, screen units"], lines))
 
@@ -561,6 +576,8 @@ def report_after(mode):
 
 # %%
 reached = {mode: report_after(mode) for mode in names}
+
+# %% tags=["hide-input"]
 lines = [[names[mode], f"{mm:.0f}"] for mode, mm in reached.items()]
 Markdown(table(["two epochs without", "`report_mpjpe`, mm, synthetic"], lines))
 

@@ -39,7 +39,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 from functools import partial
 
 import torch
@@ -115,7 +115,7 @@ for name, weight in lifter.state_dict().items():
 # %% [markdown]
 # The copy gets better with every epoch:
 
-# %%
+# %% tags=["hide-input"]
 errors = [before["report_mpjpe"], *curve.report_mpjpe_mm]
 curves = {"adapted": ([0, *curve.epoch], errors)}
 alt = "The error on the test clips falls with every epoch of adaptation to them."
@@ -141,7 +141,7 @@ for name in NAMES:
 # %% [markdown]
 # Here are all three, with what they need:
 
-# %%
+# %% tags=["hide-input"]
 ways = {
     "label-free": ("1 view", before),
     "+ adaptation": ("3 calibrated views", after),
@@ -153,6 +153,21 @@ rows = [
 ]
 header = ["synthetic test clips", "needs at test", *(f"`{name}`, mm" for name in NAMES)]
 Markdown(table(header, rows))
+
+# %% [markdown]
+# And here they are in a second of a test clip, the networks with C1's picture, over the true pose in grey:
+
+# %%
+clip = test.clips[1]
+frames = slice(clip.start, clip.start + 60)
+C1, screen = test.frame_cameras[frames, 0], test.screen()[frames]
+in_C1 = {"label-free": lift(lifter, screen), "+ adaptation": lift(adapted, screen)}
+lifted = {way: C1.camera_to_world(poses[:, 0]) for way, poses in in_C1.items()}
+lifted["triangulation"] = points[frames].float()
+
+# %% tags=["opening"]
+true, rate = test.poses_world[frames], test.frame_rate
+comparison_figure(lifted, true, test.skeleton, frame_rate=rate)
 
 # %% [markdown]
 # The fair comparison for adaptation is therefore triangulation, and with exact 2D poses triangulation wins.
@@ -182,7 +197,7 @@ def line(method, settings, row, printed):
 # %% [markdown]
 # The report has numbers for the published settings only:
 
-# %%
+# %% tags=["hide-input"]
 rows = [
     line("label-free", "as published", "label_free-published", label_free),
     line("+ adaptation", "as published", "adaptation-published", adaptation),
@@ -234,6 +249,8 @@ def errors_mm(adapted, data):
 elsewhere = adapted_to(seen.views())
 parts = {"walk and jog, adapted to": seen, "box, held out": held_out}
 errors = {words: errors_mm(elsewhere, part) for words, part in parts.items()}
+
+# %% tags=["hide-input"]
 rows = [[words, *(f"{mm:.1f}" for mm in pair)] for words, pair in errors.items()]
 header = ["`report_mpjpe`, mm, synthetic test clips", "before", "after"]
 Markdown(table(header, rows))

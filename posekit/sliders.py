@@ -34,7 +34,8 @@ def sizes_figure(
 ) -> go.Figure:
     """A person who grows and moves away along the rays of the first camera, over the person as they are, in grey.
 
-    The room shows these rays, and beside it is what every camera sees. In the first camera's image nothing moves. The slider also says by how many pixels each image moves, on average.
+    The room shows these rays, and beside it is what every camera sees. In the first camera's image nothing moves. The
+    slider also says by how many pixels each image moves, on average.
 
     Args:
         pose_world: world metres.
@@ -129,9 +130,9 @@ def training_figure(
         *reprojection_panels(poses_camera, views, view_names, skeleton),
     ]
     alt = (
-        f"A network learns without labels, in {len(epochs)} steps of a slider. After each, in 3D, the {len(view_names)} guesses "
-        f"it makes from {', '.join(view_names)} over the true pose, in grey; their reprojections into all views over what was "
-        f"seen, in grey; and a mark on the curve of the test error, which goes from {errors_mm[0]:.0f} to {errors_mm[-1]:.0f} mm."
+        f"A network learns, in {len(epochs)} steps of a slider. After each, in 3D, the {len(view_names)} guesses it makes from "
+        f"{', '.join(view_names)} over the true pose, in grey; their reprojections into all views over what was seen, in grey; "
+        f"and a mark on the curve of the test error, which goes from {errors_mm[0]:.0f} to {errors_mm[-1]:.0f} mm."
     )
     names = [f"after epoch {epoch}: {error:.0f} mm" for epoch, error in zip(epochs, errors_mm)]
     options = dict(frame_rate=STEPS_PER_SECOND, frame_names=names, start=start % len(names)) | options

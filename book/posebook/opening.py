@@ -1,12 +1,13 @@
 """A chapter's page opens with its finished figure: what a cell tagged "opening" draws is moved up, right below the title.
 
 The chapter computes the figure where it belongs, and a notebook shows it there. On a page the reader sees first what the
-chapter comes to.
+chapter comes to, and finds a link at its old place.
 """
 
 from docutils import nodes
 
 TAG = "tag_opening"  # MyST-NB makes a class of each cell's tags
+PLACE = "opening"
 
 
 def setup(app):
@@ -15,13 +16,12 @@ def setup(app):
 
 
 def _open(app, doctree):
-    cells = [node for node in doctree.findall(nodes.container) if TAG in node["classes"]]
-    for cell in cells:
+    for cell in [node for node in doctree.findall(nodes.container) if TAG in node["classes"]]:
         open_with(doctree, cell)
 
 
 def open_with(doctree: nodes.document, cell: nodes.container):
-    """Move a cell's outputs below the page's title, and leave its code where it is.
+    """Move a cell's outputs below the page's title, and leave its code, and a link, where they were.
 
     Raises:
         ValueError: if the cell has no output, or the page no title.
@@ -30,9 +30,11 @@ def open_with(doctree: nodes.document, cell: nodes.container):
     titles = list(doctree.findall(nodes.title))
     if not outputs or not titles:
         raise ValueError(f"{doctree.get('source')}: a cell tagged opening needs an output, and its page a title")
-    moved = nodes.container("", classes=["cell", "pk-opening"], nb_element="cell_code")
+    moved = nodes.container("", classes=["cell"], nb_element="cell_code", ids=[PLACE])
     for output in outputs:
         cell.remove(output)
         moved += output
+    link = nodes.reference("", "This figure opens the page.", internal=True, refid=PLACE)
+    cell.parent.insert(cell.parent.index(cell) + 1, nodes.paragraph("", "", link))
     section = titles[0].parent
     section.insert(section.index(titles[0]) + 1, moved)
