@@ -227,7 +227,7 @@ assert max(exact.values()) < 0.1
 # The recorded runs show the same for real motion. They also show what the report's lens model costs:
 # it bends the rays by another formula than the one the data was made with.
 
-# %%
+# %% tags=["hide-input"]
 runs = recorded()
 names = {
     "triangulation, the right lens": "triangulation",
@@ -264,7 +264,7 @@ measured = {
 # %% [markdown]
 # Plotted against the noise, with both errors:
 
-# %%
+# %% tags=["hide-input"]
 curves = {
     f"{views}, {name}": (levels, [errors[name] for errors in by_level])
     for views, by_level in measured.items()
@@ -428,7 +428,7 @@ assert spoilt_mm["robust"][NAMES[0]] < spoilt_mm["all views alike"][NAMES[0]] / 
 # With robust triangulation far less is spoilt:
 
 
-# %%
+# %% tags=["hide-input"]
 def line(name, errors, digits=1):
     return [name, *(f"{error:.{digits}f}" for error in errors.values())]
 
@@ -479,7 +479,7 @@ assert refined.error_px.mean() <= start.error_px.mean()
 # %% [markdown]
 # What it gains in pixels, and what it gains in millimetres:
 
-# %%
+# %% tags=["hide-input"]
 both = {"DLT": start, "refined": refined}
 lines = [
     [*line(name, errors_mm(result.points), 2), f"{result.error_px.mean():.3f}"]

@@ -85,8 +85,7 @@ def _copy_vendor(app, error):
     static = Path(app.outdir) / "_static"
     copy_files(Path(app.srcdir), static)
     (static / PALETTE).write_text(figure.palette_css())
-    plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
-    _copy(plotly, static / PLOTLY)
+    _copy(plotly_file(), static / PLOTLY)
     theme = Path(find_spec("pydata_sphinx_theme").origin).parent / "theme" / "pydata_sphinx_theme" / "static"
     (static / ICONS).write_text(cut_icons(theme / ICONS, static.parent))
     mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
@@ -94,6 +93,11 @@ def _copy_vendor(app, error):
     fonts = "output/chtml/fonts/woff-v2"
     for font in (mathjax / fonts).iterdir():
         _copy(font, static / MATHJAX.replace("tex-mml-chtml.js", f"{fonts}/{font.name}"))
+
+
+def plotly_file() -> Path:
+    """The plotly.js that figures are drawn with."""
+    return Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
 
 
 def _copy(source: Path, target: Path):
