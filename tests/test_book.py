@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from jupyter_cache import get_cache
 from nbclient import NotebookClient
 
@@ -146,6 +147,17 @@ def test_numbers_in_figures_are_float32(pages):
     for path, page in pages.items():
         assert '"dtype":"f8"' not in path.read_text()
         assert page.figures == len(page.specs)
+
+
+def test_chapters_open_with_their_numbered_figure(site):
+    opened = [path for path in (ROOT / "notebooks").glob("[0-9]*.py") if 'tags=["opening"]' in path.read_text()]
+    assert len(opened) >= 4
+    for path in opened:
+        page = BeautifulSoup((site / "notebooks" / f"{path.stem}.html").read_text(), "html.parser")
+        opening = page.find("h1").find_next_sibling()
+        assert opening["id"] == "opening", path
+        assert opening.select_one("figure.pk-figure .pk-still")["aria-label"]
+        assert opening.select_one("figcaption .caption-number"), path
 
 
 def test_the_search_finds_prose_not_data(site):

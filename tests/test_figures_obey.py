@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from visits import Visit, figures_page, needs_browser
 
 from posekit.cameras import Cameras
@@ -12,6 +13,7 @@ from posekit.drawing import Layer, Panel, show
 from posekit.figures import comparison_figure, curve_figure, pose_figure
 from posekit.rig_figures import moving_rig_figure
 from posekit.skeleton import HUMANEVA_15
+from posekit.sliders import sizes_figure, training_figure
 
 pytestmark = needs_browser
 
@@ -43,7 +45,8 @@ PLAYS = """canvas => new Promise(done => {
 
 
 def drawn_figures(small):
-    """A person that plays by itself, two panels, a chart, a rig that moves, and an image with one that moves."""
+    """A person that plays by itself, two panels, a chart, a rig that moves, an image with one that moves, and two that
+    slide: over sizes and over training."""
     poses, rate = small.poses_world[:40], small.frame_rate
     alone = pose_figure(poses, HUMANEVA_15, frame_rate=rate)
     alone.layout.meta |= {"autoplay": True}
@@ -51,10 +54,23 @@ def drawn_figures(small):
     chart = curve_figure({"error": ([1, 2, 3], [3, 2, 1])}, "epoch", "mm", "a falling line", log_y=True)
     image = tuple(small.cameras[0, 0].image_size_px.tolist())
     seen = show([Panel("C1", [Layer(small.pixels[:9, 0], HUMANEVA_15)], image)], "a person in an image", frame_rate=rate)
-    return alone, compared, chart, rig_figure(small), seen
+    return alone, compared, chart, rig_figure(small), seen, growing(small), learning(small)
 
 
 STEPS = ["start", "step 1", "end"]
+
+
+SIZES, EPOCHS, ERRORS_MM = [0.8, 1.0, 1.2], [0, 2, 4], [500.0, 250.0, 61.5]
+
+
+def growing(small):
+    return sizes_figure(small.poses_world[0], small.cameras[0], small.view_names, HUMANEVA_15, SIZES, start=1)
+
+
+def learning(small):
+    guesses = small.poses_camera()[0] + torch.tensor([0.5, 0.2, 0.05])[:, None, None, None]
+    shown = small.views()[0], small.poses_world[0], EPOCHS, ERRORS_MM
+    return training_figure(guesses, *shown, small.view_names, HUMANEVA_15)
 
 
 def rig_figure(small):
@@ -120,7 +136,7 @@ class Reader:
         mouse.up()
 
 
-ALONE, COMPARED, CHART, RIG, SEEN = range(5)
+ALONE, COMPARED, CHART, RIG, SEEN, GROWING, LEARNING = range(7)
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +304,42 @@ def test_images_alone_are_drawn_and_stepped_through(reader):
     slider.press("ArrowRight")
     hand.page.wait_for_function(SHOWS, arg=[hand.canvas, 1])
     assert hand.figure.query_selector("output").inner_text() != before
+
+
+IN_IMAGE = """([canvas, axis]) => canvas.data.flatMap(
+    trace => trace.xaxis === axis && trace.meta?.ghost === false ? [...trace.x, ...trace.y].map(String) : [])"""
+MARK = """canvas => canvas.data.filter(trace => trace.mode === 'markers').map(({ x, y }) => [x[0], y[0]])[0]"""
+
+
+def test_keys_make_a_person_grow_in_all_images_but_the_first(reader):
+    hand = reader(GROWING)
+    slider = hand.figure.query_selector("input[type=range]")
+    assert slider.get_attribute("aria-label") == "size"
+    assert slider.input_value() == "1"
+
+    def images():
+        shown = [hand.page.evaluate(IN_IMAGE, [hand.canvas, axis]) for axis in ("x2", "x3", "x4")]
+        return [np.array(values, float) for values in shown]
+
+    before = images()
+    for key, step in (("ArrowRight", 2), ("Home", 0)):
+        slider.press(key)
+        hand.page.wait_for_function(SHOWS, arg=[hand.canvas, step])
+        first, *others = (np.nanmax(np.abs(now - then)) for now, then in zip(images(), before))
+        assert first < 0.11  # drawn to 0.1 px
+        assert min(others) > 10
+        assert "C1 0 px" in slider.get_attribute("aria-valuetext")
+
+
+def test_keys_move_the_mark_along_the_curve(reader):
+    hand = reader(LEARNING)
+    slider = hand.figure.query_selector("input[type=range]")
+    assert slider.get_attribute("aria-label") == "epoch"
+    assert slider.get_attribute("aria-valuetext") == hand.figure.query_selector("output").inner_text() == "after epoch 4: 62 mm"
+    for step in (1, 0):
+        slider.press("ArrowLeft")
+        hand.page.wait_for_function(SHOWS, arg=[hand.canvas, step])
+        assert hand.page.evaluate(MARK, hand.canvas) == pytest.approx([EPOCHS[step], ERRORS_MM[step]], abs=0.06)
 
 
 def test_nothing_plays_by_itself_for_those_who_ask_for_less_motion(reader, visit):

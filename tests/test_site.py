@@ -75,7 +75,7 @@ def test_scripts_are_light_and_plotly_comes_with_figures_only(opened, site):
 @pytest.fixture
 def moving(browser, address):
     with Visit(browser, address, FIRST_CHAPTER, reduced_motion="reduce") as visit:
-        (figure,) = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
+        figure, *_ = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
         yield visit, figure
 
 
@@ -238,7 +238,7 @@ def test_on_paper_the_still_picture_stands_there(moving):
 
 def test_the_keyboard_alone_works_the_first_chapters_figure(browser, address):
     with Visit(browser, address, FIRST_CHAPTER) as visit:
-        (figure,) = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
+        figure, *_ = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
         keyboard = visit.page.keyboard
         visit.page.evaluate("window.scrollTo(0, 0)")
         for _ in range(300):
@@ -264,7 +264,7 @@ def test_the_keyboard_alone_works_the_first_chapters_figure(browser, address):
 def test_a_phone_gets_through_the_first_chapter(browser, address):
     with Visit(browser, address, FIRST_CHAPTER, width=NARROW, has_touch=True, is_mobile=True, device_scale_factor=2) as visit:
         page = visit.page
-        (moving,) = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
+        moving, *_ = [figure for figure in visit.draw_all() if figure.query_selector(".pk-controls")]
         moving.query_selector("button.pk-play").tap()
         page.wait_for_function("s => Number(s.value) >= 2", arg=moving.query_selector("input[type=range]"))
         moving.query_selector("button.pk-play").tap()

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posebook.still import still_svg
+from posekit.datasets import load_dataset
 from posekit.figures import bar_figure, curve_figure
+from posekit.sliders import training_figure
 
 EPOCHS = [1, 5, 10, 15]
 
@@ -56,6 +58,20 @@ def test_axes_and_lines_are_named_and_a_single_line_needs_no_legend():
     assert dashes[0] != dashes[1]
     *_, svg = drawn({"alone": (EPOCHS, [1, 2, 3, 4])})
     assert "alone" not in [text.text for text in svg.iter("text")]
+
+
+def test_a_chart_among_pictures_has_its_numbers_and_its_mark():
+    people = load_dataset("synthetic", "test", subjects=("S2",), actions=("Walking",))
+    guesses = people.poses_camera()[[40, 40]]
+    moment, true = people.views()[40], people.poses_world[40]
+    figure = training_figure(guesses, moment, true, [0, 10], [500.0, 50.0], people.view_names, people.skeleton)
+    svg = ElementTree.fromstring(still_svg(json.loads(figure.to_json())))
+    places = {text.text: (float(text.get("x")), float(text.get("y"))) for text in svg.iter("text")}
+    height = float(svg.get("viewBox").split()[3])
+    assert all(0 < x < 720 and 0 < y < height for x, y in places.values())
+    mark = min(svg.iter("circle"), key=lambda dot: abs(float(dot.get("cy")) - places["50"][1]))
+    assert (float(mark.get("cx")), float(mark.get("cy"))) == pytest.approx((places["10"][0], places["50"][1] - 4), abs=1.5)
+    assert {"epoch", "mm", "0", "500"} <= set(places)
 
 
 def test_a_gap_in_the_data_is_a_gap_in_the_line():

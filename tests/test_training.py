@@ -64,6 +64,19 @@ def test_training_leaves_the_global_generator_alone(data):
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_after_every_epoch_one_can_look_at_the_lifter(data):
+    train, test = data
+    seen = []
+
+    def look(epoch, lifter):
+        seen.append((epoch, report_mpjpe_mm(lifter, test)))
+
+    looked_at, curve = trained(train.views(), label_free_loss, test=test, after_epoch=look)
+    alone, _ = trained(train.views(), label_free_loss)
+    assert seen == list(zip(curve.epoch, curve.report_mpjpe_mm))
+    assert all(torch.equal(a, b) for a, b in zip(weights(looked_at), weights(alone)))
+
+
 def test_both_ways_of_training_learn(data):
     train, test = data
     for samples, loss in ((train.views(), label_free_loss), (train.labelled_poses(), supervised_loss)):

@@ -5,9 +5,11 @@ chapter comes to, and finds a link at its old place.
 """
 
 from docutils import nodes
+from sphinx.util import logging
 
 TAG = "tag_opening"  # MyST-NB makes a class of each cell's tags
 PLACE = "opening"
+logger = logging.getLogger(__name__)
 
 
 def setup(app):
@@ -21,15 +23,12 @@ def _open(app, doctree):
 
 
 def open_with(doctree: nodes.document, cell: nodes.container):
-    """Move a cell's outputs below the page's title, and leave its code, and a link, where they were.
-
-    Raises:
-        ValueError: if the cell has no output, or the page no title.
-    """
+    """Move a cell's outputs below the page's title, and leave its code, and a link, where they were."""
     outputs = [node for node in cell.children if "cell_output" in node["classes"]]
     titles = list(doctree.findall(nodes.title))
     if not outputs or not titles:
-        raise ValueError(f"{doctree.get('source')}: a cell tagged opening needs an output, and its page a title")
+        logger.warning("a cell tagged opening needs an output, and its page a title", location=cell)
+        return
     moved = nodes.container("", classes=["cell"], nb_element="cell_code", ids=[PLACE])
     for output in outputs:
         cell.remove(output)

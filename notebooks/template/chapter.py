@@ -37,7 +37,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 import torch
 
 from posekit.datasets import load_dataset
@@ -54,8 +54,9 @@ frame = 40  # which moment, in 1/60 s
 #
 # Say what the next cell is for, then show it.
 # A cell has a few lines, about four, and comes after a sentence or two of prose.
+# The page opens with what the cell tagged "opening" draws: the figure that the chapter comes to.
 
-# %%
+# %% tags=["opening"]
 dataset = load_dataset("synthetic", "test", subjects=(subject,))
 pose = dataset.poses_world[frame]
 pose_figure(pose, dataset.skeleton, f"{subject}, frame {frame}")
