@@ -337,9 +337,12 @@ assert abs(kernel.sum() - 1) < 1e-4
 
 # %% tags=["hide-input", "opening"]
 curves = {"smoothing": (list(range(-reach, reach + 1)), kernel.tolist())}
-for name in ("left_wrist", "left_hip"):
-    weights = share[:, :, test.skeleton.index(name)].mean(0)
-    curves[f"window lifter, {name.replace('_', ' ')}"] = time.tolist(), weights.tolist()
+for joint in ("left_wrist", "left_hip"):
+    weights = share[:, :, test.skeleton.index(joint)].mean(0)
+    curves[f"window lifter, {joint.replace('_', ' ')}"] = (
+        time.tolist(),
+        weights.tolist(),
+    )
 curve_figure(
     curves,
     "frames from the middle one",

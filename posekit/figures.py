@@ -284,18 +284,34 @@ def curve_figure(curves: dict[str, tuple[list, list]], x_title: str, y_title: st
 def bar_figure(bars: dict[str, dict[str, float]], x_title: str, alt: str) -> go.Figure:
     """Horizontal bars with their values, from zero: for each series (named in the legend) a value by label.
 
-    Labels come from the top in the order of the first series.
+    Labels come from the top in the order of the first series. Bars are thick lines, so that pages need not load plotly's.
     """
+    labels = list(dict.fromkeys(label for values in bars.values() for label in values))
     figure = go.Figure()
-    for (name, values), color in zip(bars.items(), LINES):
-        bar = dict(orientation="h", marker=dict(color=color), texttemplate="%{x:.1f}", textposition="auto", hoverinfo="skip")
-        figure.add_trace(go.Bar(x=list(values.values()), y=list(values), name=name, **bar))
-    labels = {label for values in bars.values() for label in values}
+    for place, ((name, values), color) in enumerate(zip(bars.items(), LINES)):
+        rows = [labels.index(label) + 0.8 * ((place + 0.5) / len(bars) - 0.5) for label in values]
+        lengths = [end for value in values.values() for end in (0.0, value, None)]
+        heights = [end for row in rows for end in (row, row, None)]
+        line = dict(mode="lines", line=dict(color=color, width=18), hoverinfo="skip")
+        figure.add_trace(go.Scatter(x=lengths, y=heights, name=name, **line))
+        said = dict(mode="text", text=[f" {value:.1f}" for value in values.values()], textposition="middle right", **UNNAMED)
+        figure.add_trace(go.Scatter(x=list(values.values()), y=rows, cliponaxis=False, **said))
+    longest = max(value for values in bars.values() for value in values.values())
     figure.update_layout(**LOOK | dict(margin=dict(l=8, r=10, t=30, b=50), dragmode=False))
     figure.update_layout(
         height=100 + (14 + 22 * len(bars)) * len(labels),
-        xaxis=dict(title=x_title, rangemode="tozero", **CHART_AXIS),
-        yaxis=dict(autorange="reversed", automargin=True, fixedrange=True, ticksuffix=" "),
+        xaxis=dict(title=x_title, range=[0, 1.2 * longest], **CHART_AXIS),
+        yaxis=dict(
+            title="",
+            range=[len(labels) - 0.5, -0.5],
+            tickvals=list(range(len(labels))),
+            ticktext=labels,
+            ticksuffix=" ",
+            showgrid=False,
+            zeroline=False,
+            automargin=True,
+            fixedrange=True,
+        ),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom", traceorder="normal"),
         showlegend=len(bars) > 1,
         meta=dict(alt=alt),

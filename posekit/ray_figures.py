@@ -46,34 +46,37 @@ def rays_figure(
         reach: half the width of the box, metres.
     """
     true = pose_world[skeleton.index(joint)]
-    centers, far = cameras.centers_world, 1.2 * cameras.world_to_camera(true.view(1, 3))[..., 2:]
-    ends = cameras.camera_to_world(far * cameras.pixels_to_rays(pixels.unsqueeze(-2))).squeeze(-2)  # (S, V, 3)
-    starts = centers.expand_as(ends)
     points = {name: places.to(true).unsqueeze(1) for name, places in points_world.items()}
+    far = 1.2 * cameras.world_to_camera(true.view(1, 3))[..., 2:]  # past the joint
+    ends = cameras.camera_to_world(far * cameras.pixels_to_rays(pixels.unsqueeze(-2))).squeeze(-2)  # (S, V, 3)
+    starts = cameras.centers_world.expand_as(ends)
+    bones = tuple(pose_world[list(joints)] for joints in zip(*skeleton.bones))
 
-    corner = true - torch.tensor([0.0, 0.0, 0.75 * reach])  # of the box: the middle of its floor
-    box = ((-reach, reach), (-reach, reach), (0.0, 1.5 * reach))
-    limbs = clipped(*(pose_world[list(ends)] - corner for ends in zip(*skeleton.bones)), box)
-    limbs = _line(GHOST, 3, dict(zip("xyz", limbs.T)))
-    joint_there = _point(GHOST, 9, **{axis: [place] for axis, place in zip("xyz", (true - corner).tolist())})
-    near = [(_line(CAMERA, 4), clipped(starts - corner, ends - corner, box))]
-    for (name, places), color in zip(points.items(), POINTS):
-        near.append((_line(color, 3), torch.cat([true.expand_as(places), places], dim=1) - corner))
-        near.append((_point(color, 8, name=name, showlegend=True), places - corner))
-    close = Panel("close to the joint, on a grid of 10 cm", [], box=box, extra=[limbs, joint_there], moving=near)
-
-    whole = torch.cat([starts, ends], dim=-1).unflatten(-1, (2, 3))
-    whole = torch.nn.functional.pad(whole, (0, 0, 0, 1), value=torch.nan).flatten(1, 2)
     person = Layer(pose_world.unsqueeze(0), skeleton, ghost=True)
-    around = room_around(pose_world[:1], centers)
-    rays = [(_line(CAMERA, 3), whole)]
-    room = Panel("the room", [person], box=around, fills=True, extra=drawn_cameras(cameras, view_names), moving=rays)
+    around, extra = room_around(pose_world[:1], cameras.centers_world), drawn_cameras(cameras, view_names)
+    room = Panel("the room", [person], box=around, fills=True, extra=extra, moving=[(_line(CAMERA, 3), _joined(starts, ends))])
 
     names = [f"{step}: {off}" for step, off in zip(step_names, _errors_in_words(points, true))]
     look = dict(arrange="stack", frame_rate=2.0, frame_names=names, start=start, height=460)
-    figure = show([close, room], alt, **look | options)
+    figure = show([_close_panel((starts, ends), bones, points, true, reach), room], alt, **look | options)
     figure.layout.meta |= dict(steps="step")
     return figure
+
+
+def _close_panel(
+    rays: tuple[Tensor, Tensor], bones: tuple[Tensor, Tensor], points: dict[str, Tensor], true: Tensor, reach: float
+) -> Panel:
+    """What lies in a box around the true joint: rays and bones, each as starts and ends, and lines from it to the points."""
+    corner = true - torch.tensor([0.0, 0.0, 0.75 * reach])  # the middle of the box's floor
+    box = ((-reach, reach), (-reach, reach), (0.0, 1.5 * reach))
+    limbs = clipped(*(ends - corner for ends in bones), box).numpy()
+    joint = (true - corner).numpy()[:, None]
+    still = [_line(GHOST, 3, **dict(zip("xyz", limbs.T))), _point(GHOST, 9, **dict(zip("xyz", joint)))]
+    moving = [(_line(CAMERA, 4), clipped(*(ends - corner for ends in rays), box))]
+    for (name, places), color in zip(points.items(), POINTS):
+        moving.append((_line(color, 3), torch.cat([true.expand_as(places), places], dim=1) - corner))
+        moving.append((_point(color, 8, name=name, showlegend=True), places - corner))
+    return Panel("close to the joint, on a grid of 10 cm", [], box=box, extra=still, moving=moving)
 
 
 def clipped(
@@ -85,8 +88,12 @@ def clipped(
     sides = torch.stack([(low - starts) / way, (high - starts) / way])  # where on its way a line crosses them
     first = sides.amin(0).amax(-1, keepdim=True).clamp(min=0)
     last = sides.amax(0).amin(-1, keepdim=True).clamp(max=1)
-    inside = torch.stack([starts + first * way, starts + last * way, torch.full_like(way, torch.nan)], dim=-2)
-    return inside.where((first < last).unsqueeze(-1), torch.nan).flatten(-3, -2)
+    return _joined(*((starts + share * way).where(first < last, torch.nan) for share in (first, last)))
+
+
+def _joined(starts: Tensor, ends: Tensor) -> Tensor:
+    """Lines (*batch, N, 3) as one, with a gap after each."""
+    return torch.stack([starts, ends, torch.full_like(ends, torch.nan)], dim=-2).flatten(-3, -2)
 
 
 def _errors_in_words(points: dict[str, Tensor], true: Tensor) -> list[str]:
@@ -96,8 +103,8 @@ def _errors_in_words(points: dict[str, Tensor], true: Tensor) -> list[str]:
     return [", ".join(f"{name}{mm:.0f} mm" for name, mm in zip(names, step)) for step in zip(*off)]
 
 
-def _line(color: str, width: int, where: dict | None = None) -> go.Scatter3d:
-    return go.Scatter3d(mode="lines", line=dict(color=color, width=width), **UNNAMED, **(where or {}))
+def _line(color: str, width: int, **where) -> go.Scatter3d:
+    return go.Scatter3d(mode="lines", line=dict(color=color, width=width), **UNNAMED, **where)
 
 
 def _point(color: str, size: int, **options) -> go.Scatter3d:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from posebook import ASSETS, plotly_file
+from posebook import ASSETS
 from posebook.figure import figure_html, palette_css, scripts_html
+from posebook.plotly_js import plotly_file
 
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "_build" / "screenshots"

@@ -14,6 +14,7 @@ from posebook import accessible, figure, front_page, head, library, licences, op
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
+from posebook.plotly_js import plotly_file
 from posebook.tryit_page import copy_files, prepared
 
 ASSETS = Path(__file__).parent / "assets"
@@ -93,11 +94,6 @@ def _copy_vendor(app, error):
     fonts = "output/chtml/fonts/woff-v2"
     for font in (mathjax / fonts).iterdir():
         _copy(font, static / MATHJAX.replace("tex-mml-chtml.js", f"{fonts}/{font.name}"))
-
-
-def plotly_file() -> Path:
-    """The plotly.js that figures are drawn with."""
-    return Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
 
 
 def _copy(source: Path, target: Path):
