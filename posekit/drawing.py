@@ -69,7 +69,7 @@ class Panel:
     image_size: tuple[float, float] | None = None
     box: tuple | None = None
     fills: bool = False
-    extra: list[go.Scatter3d] = field(default_factory=list)
+    extra: list[BaseTraceType] = field(default_factory=list)
     note: str = ""
     moving: list[tuple[BaseTraceType, Tensor]] = field(default_factory=list)
     axes: tuple[dict, dict] | None = None
