@@ -347,7 +347,7 @@ curve_figure(
     curves,
     "frames from the middle one",
     "moves the lifted joint by (px per px)",
-    alt="What the pose of a frame depends on: the weight of each frame around it. Smoothing has one bell for all joints. The window lifter has a narrow one for the wrist and a wide one for the hip; both are highest at the middle frame and its neighbours, and fade towards the ends of the window.",
+    alt="What the pose of a frame depends on: the weight of each frame around it. Smoothing has one bell for all joints. The window lifter has a bell about as narrow for the wrist, and a lower and wider one for the hip, which is highest just before and after the middle frame. All fade towards the ends of the window.",
 )
 
 # %% [markdown]
