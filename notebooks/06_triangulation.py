@@ -390,7 +390,7 @@ words = joint_name.replace("_", " ")
 alt = f"Three cameras see a {words}, and {view} is wrong about it; the slider says by how much. The point for which all views count alike follows the wrong ray away from the joint, in grey. The robust point follows it a little as long as {view} is hardly farther off than the noise, and then stays where it is. Errors when {view} is {steps[start]:.0f} px off: {by_then}."
 at = (test.poses_world[case], joint_name, cameras[case], test.view_names, test.skeleton)
 names = [f"{step:.0f} px off" for step in steps]
-rays_figure(swept[:, :, joint], points, *at, names, alt, start=start, reach=0.3)
+rays_figure(swept[:, :, joint], points, *at, names, alt, start=start, reach=0.4)
 
 # %% [markdown]
 # Where the blunder is hardly larger than the noise, the vote does not tell it from noise, and the robust point is not always the better one.
