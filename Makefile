@@ -11,12 +11,13 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit demo balancing fuzz bench reproduce notebooks linkcheck newer lock release clean
+.PHONY: help book test lint unit demo balancing plotly fuzz bench reproduce notebooks linkcheck newer lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 book: $(INSTALLED) ## install what is needed, run the chapters, build the site, say where it is
+	@$(MAKE) --silent plotly || echo "The pages load all of plotly.js instead."
 	$(BIN)/jupyter-book build . -n -W --keep-going --quiet
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
 
@@ -35,6 +36,9 @@ demo: $(INSTALLED) ## fetch the recording in pose2sim 0.4.0's wheel (16 MB, BSD-
 
 balancing: demo ## make the embedded real recording, posekit/datasets/balancing.npz, from that wheel
 	$(BIN)/python book/make_balancing.py
+
+plotly: $(INSTALLED) ## fetch plotly.js with nothing but the traces that the book draws (0.6 MB, MIT), into data/
+	PYTHONPATH=book $(BIN)/python book/fetch_plotly.py
 
 fuzz: $(INSTALLED) ## read 100,000 damaged files (fewer: CASES=1000; some kinds: TARGETS="npz record"; keep figures: FIGURES=book/fuzz.json)
 	$(BIN)/python tests/fuzz/run.py $(TARGETS) --cases $(or $(CASES),100000) --seed $(or $(SEED),0) $(if $(FIGURES),--figures $(FIGURES))

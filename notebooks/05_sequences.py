@@ -40,7 +40,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 from functools import partial
 
 import torch
@@ -294,12 +294,109 @@ assert all(
 # %% [markdown]
 # One lifter has been trained, on all kinds of noise at once, and it is told of none of them.
 #
+# ## What a frame's pose depends on
+#
+# How far does the window lifter look? Move a joint in one frame of the window by a pixel. By how much does the same joint of the lifted pose, that of the middle frame, move in the image?
+# The derivative tells it for all frames at once, and beside it by how much the joint's depth changes when any joint of a frame moves.
+
+
+# %%
+def influence(data):
+    """For windows, frames and joints: pixels per pixel, and mm of depth per pixel."""
+    frames = data.surrounding_frames(window)
+    inner = (frames >= 0).all(1)
+    frames, cameras = frames[inner][::4], data.frame_cameras[inner][::4]
+    pixels = data.pixels[frames].requires_grad_()  # (N, T, 1, J, 2)
+    screen = cameras[:, None].pixels_to_screen(pixels)
+    pose = window_lifter.eval()(screen, cameras, data.confidence[frames])[:, 0]
+    seen = cameras.camera_to_pixels(pose[:, None])[:, 0]
+
+    def slopes(total):
+        return torch.autograd.grad(total, pixels, retain_graph=True)[0][:, :, 0]
+
+    at = range(seen.shape[1])
+    moved = [
+        sum(slopes(seen[:, j, k].sum())[:, :, j, k] for k in (0, 1)) / 2 for j in at
+    ]
+    depth = [slopes(pose[:, j, 2].sum()).flatten(2).norm(dim=-1) for j in at]
+    return torch.stack(moved, dim=-1), 1000 * torch.stack(depth, dim=-1)
+
+
+# %%
+noisy = {name: influence(tests[name]) for name in ("exact", "independent")}
+share, depth_mm = noisy["independent"]
+time = torch.arange(window) - window // 2
+
+# %% [markdown]
+# For a fixed filter the answer is its kernel; we get it by smoothing a track that is 1 in a single frame. A lifter of one frame has all of its weight in that frame.
+
+# %%
+reach = reach_of(sigma)
+kernel = smoothed(torch.eye(2 * reach + 1), torch.ones(2 * reach + 1), reach)
+assert abs(kernel.sum() - 1) < 1e-4
+
+# %% tags=["hide-input", "opening"]
+curves = {"smoothing": (list(range(-reach, reach + 1)), kernel.tolist())}
+for joint in ("left_wrist", "left_hip"):
+    weights = share[:, :, test.skeleton.index(joint)].mean(0)
+    curves[f"window lifter, {joint.replace('_', ' ')}"] = (
+        time.tolist(),
+        weights.tolist(),
+    )
+curve_figure(
+    curves,
+    "frames from the middle one",
+    "moves the lifted joint by (px per px)",
+    alt="What the pose of a frame depends on: the weight of each frame around it. Smoothing has one bell for all joints. The window lifter has a bell about as narrow for the wrist, and a lower and wider one for the hip, which is highest just before and after the middle frame. All fade towards the ends of the window.",
+)
+
+# %% [markdown]
+# The lifter has learnt filters that look like smoothing, but a filter of its own for each joint.
+# How far they reach goes with how fast a joint moves: the faster, the shorter.
+
+
+# %%
+def reach_in_frames(share):
+    """Mean distance in time of what a joint depends on, (J,)."""
+    weight = share.abs().mean(0)
+    return (weight * time.abs().unsqueeze(-1)).sum(0) / weight.sum(0)
+
+
+# %%
+speed = test.pixels.diff(dim=0).norm(dim=-1).mean((0, 1))  # pixels per frame
+reaches = reach_in_frames(share)
+together = torch.corrcoef(torch.stack([speed, reaches]))[0, 1]
+assert together < -0.5
+f"correlation of speed and reach over the joints: {together:.2f}"
+
+# %% [markdown]
+# Nor is it the same filter in every frame. Under noise the weight of the middle frame varies much more than without it, so the lifter reacts to the noise that it sees:
+
+# %%
+varies = {
+    name: moved[:, window // 2].std(0).mean() for name, (moved, _) in noisy.items()
+}
+assert varies["independent"] > 1.5 * varies["exact"]
+{name: f"{spread:.3f} px per px" for name, spread in varies.items()}
+
+# %% [markdown]
+# The depths depend on all frames of the window, most on those in the middle:
+
+# %% tags=["hide-input"]
+curve_figure(
+    {n: (time.tolist(), mm.mean((0, 2)).tolist()) for n, (_, mm) in noisy.items()},
+    "frames from the middle one",
+    "changes a depth by (mm per px)",
+    alt="By how much a joint's depth changes when the 2D joints of one frame move by a pixel, a mean over joints. With exact 2D and with independent noise it is largest within a frame of the middle, falls to both sides, and stays above 0 up to the ends of the window.",
+)
+
+# %% [markdown]
 # ## On HumanEva-I
 #
 # The same at full size, recorded: one frame, the best chain of filters around it, and a window of 27 frames, all trained for the same number of steps with one seed
 # without labels, on training views with independent noise. Widths of the filters were chosen on held-out training clips, for each kind of noise.
 
-# %%
+# %% tags=["hide-input"]
 runs, tables = recorded(), listed().tables
 HTML(html_table(tables["sequences_noise"], runs))
 
@@ -309,7 +406,7 @@ HTML(html_table(tables["sequences_noise"], runs))
 # With exact 2D poses there is no noise to average over, and what remains is depth.
 # The same lifters on the same clips without any noise:
 
-# %%
+# %% tags=["hide-input"]
 exact = {way: es[0] for way, es in errors.items()}
 Markdown(table(["exact 2D", "mm"], [[w, f"{e:.1f}"] for w, e in exact.items()]))
 
@@ -349,7 +446,7 @@ Markdown(table(columns, [recorded_line(*row) for row in names.items()]))
 #
 # The report wished for a model of many frames, and tried a transformer {cite}`vaswani2017attention`. Its error got worse, not better:
 
-# %%
+# %% tags=["hide-input"]
 theirs = report_table("humaneva")
 rows = [
     ["one frame", theirs["label_free, dropout 0.5->0.0"], "label_free-published"],

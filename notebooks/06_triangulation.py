@@ -39,20 +39,22 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 import torch
 from IPython.display import Markdown
 
 from posekit import metrics
 from posekit.datasets import load_dataset
-from posekit.figures import comparison_figure, curve_figure, rays_figure
+from posekit.figures import comparison_figure, curve_figure
 from posekit.random import generator
+from posekit.ray_figures import rays_figure
 from posekit.records import in_words, recorded, table
 from posekit.training import evaluate_poses
 from posekit.triangulation import refine, triangulate, triangulate_robustly
 
 # %% tags=["parameters"]
 noise_px = 5.0  # typical 2D noise, pixels; a joint's own is 0.5 to 1.5 times that
+blunder_px = 60.0  # how far off one view is where we look at a single blunder
 outliers = 0.05  # share of 2D joints that lie somewhere else altogether
 seed = 0  # of noise and outliers
 
@@ -70,12 +72,41 @@ rays = cameras.pixels_to_rays(test.pixels)
 rays.shape  # frames, views, joints, (x, y, 1)
 
 # %% [markdown]
-# These are the three rays of a left wrist, with the true person in grey:
+# Let us look at the three rays of a left wrist. With exact 2D joints they meet in it.
+# With noise they pass each other by, and the best that can be done is a point near to all of them; the next section finds it.
 
 # %%
 k, wrist = 40, test.skeleton.index("left_wrist")
-seen, person = test.pixels[k, :, wrist], test.poses_world[k]
-rays_figure(seen, person, cameras[k], test.view_names, test.skeleton)
+person, three = test.poses_world[k], cameras[k]
+
+
+def wrist_of(pixels):
+    return triangulate(pixels.unsqueeze(-2), three).points.squeeze(-2)
+
+
+# %% [markdown]
+# How far the point is off depends on luck. So we draw the noise of the three views ninety-nine times, and show the draw whose error is in the middle.
+
+# %%
+seen = test.pixels[k, :, wrist]
+draws = torch.randn(99, 3, 2, generator=generator(seed))
+off = (wrist_of(seen + noise_px * draws) - person[wrist]).norm(dim=-1)
+usual = draws[off.argsort()[len(draws) // 2]]
+
+# %%
+steps = torch.arange(0.0, 21.0)  # pixels
+moved = seen + steps[:, None, None] * usual
+point = wrist_of(moved)
+off = 1000 * (point - person[wrist]).norm(dim=-1)
+assert off[0] < 0.1
+assert (off.diff() > 0).all()
+f"{off[int(noise_px)]:.0f} mm at {noise_px:.0f} px, {off[-1]:.0f} mm at {steps[-1]:.0f} px"
+
+# %% tags=["hide-input"]
+alt = f"Three rays, one from each camera, meet in the left wrist of a person in grey. As the slider adds noise to the 2D joints, the rays pass each other by, and the point triangulated from them moves away from the wrist: {off[int(noise_px)]:.0f} mm at {noise_px:.0f} px of noise, {off[-1]:.0f} mm at {steps[-1]:.0f} px."
+at = (person, "left_wrist", three, test.view_names, test.skeleton)
+names = [f"{step:.0f} px of noise" for step in steps]
+rays_figure(moved, {"triangulated": point}, *at, names, alt)
 
 # %% [markdown]
 # ## The equations
@@ -196,7 +227,7 @@ assert max(exact.values()) < 0.1
 # The recorded runs show the same for real motion. They also show what the report's lens model costs:
 # it bends the rays by another formula than the one the data was made with.
 
-# %%
+# %% tags=["hide-input"]
 runs = recorded()
 names = {
     "triangulation, the right lens": "triangulation",
@@ -233,7 +264,7 @@ measured = {
 # %% [markdown]
 # Plotted against the noise, with both errors:
 
-# %%
+# %% tags=["hide-input"]
 curves = {
     f"{views}, {name}": (levels, [errors[name] for errors in by_level])
     for views, by_level in measured.items()
@@ -282,18 +313,106 @@ assert abs(again[NAMES[0]] / again[NAMES[1]] - 1) < 0.01
 # Detectors also make blunders: a left wrist is taken for the right one, or a joint is found on a chair.
 # DLT trusts every ray alike, so that one blunder spoils the point.
 
-# %%
-rng = generator(seed)
-hit = torch.rand(test.pixels.shape[:-1], generator=rng) < outliers
-anywhere = torch.rand(test.pixels.shape, generator=rng) * torch.tensor([640.0, 480.0])
-spoilt = test.pixels.where(~hit.unsqueeze(-1), anywhere)
-
 # %% [markdown]
 # Robust triangulation lets every pair of views propose a point, and asks all views how far it is from what they saw.
 # A view that is far off counts as a blunder, no matter how far. The proposal with the least disagreement wins.
 # This is the idea of RANSAC {cite}`fischler1981random`, with distances counted up to a limit {cite}`torr2000mlesac`.
 # How far is far depends on the detector, so posekit estimates its typical error from the recording.
 # Then it moves the point to where the sum of these limited distances is least: a view has the less say the worse it fits; [its source](../book/api/geometry) is two pages long.
+
+# %% [markdown]
+# How much does that help? In each frame we let one view blunder in one joint, in a direction drawn at random; all else has ordinary noise.
+
+# %%
+rng, frames = generator(seed), torch.arange(len(test))
+views, joints = (torch.randint(count, (len(test),), generator=rng) for count in (3, 15))
+angles = 2 * torch.pi * torch.rand(len(test), generator=rng)
+push = torch.zeros_like(test.pixels)
+push[frames, views, joints] = torch.stack([angles.cos(), angles.sin()], dim=-1)
+
+# %%
+noisy = test.with_detector_noise(noise_px, 0.0, generator(seed))
+true = test.poses_world[frames, joints]
+pushed = noisy.pixels + blunder_px * push
+solvers = {"all views alike": triangulate, "robust": triangulate_robustly}
+alike, robust = (solve(pushed, cameras) for solve in solvers.values())
+off = torch.stack([found.points[frames, joints] for found in (alike, robust)])
+off = 1000 * (off - true).norm(dim=-1)  # two, frames
+
+# %% tags=["hide-input"]
+share = torch.tensor([0.25, 0.5, 0.75, 0.9]).double()
+lines = [
+    [name, *(f"{mm:.0f}" for mm in errors.nanquantile(share))]
+    for name, errors in zip(solvers, off)
+]
+head = ["best quarter below", "half below", "three quarters below", "nine tenths below"]
+Markdown(table([f"one view {blunder_px:.0f} px off; mm", *head], lines))
+
+# %% [markdown]
+# Where the vote leaves the wrong view out, what remains is what two views with noise can do.
+# Where that view keeps some of its say, the point is farther off, though not as far as without a vote:
+
+# %%
+kept = robust.weights[frames, views, joints] > 0
+left_out = off[:, ~kept].nanmedian(dim=1).values
+mm = dict(zip(solvers, off[:, kept].nanmedian(dim=1).values))
+assert left_out[1] < 0.5 * left_out[0]
+assert left_out[1] < mm["robust"] < mm["all views alike"]
+outcome = ", ".join(f"{name} {median:.0f} mm" for name, median in mm.items())
+f"kept in {kept.double().mean():.0%} of the frames; there, in the median: {outcome}"
+
+# %% [markdown]
+# To see it we take the most ordinary of these frames, the one whose two errors are both nearest to the middle of their kind, and move the one view step by step.
+# The noise is estimated from the whole recording, so the robust solver is given that as well.
+
+# %%
+ranks = off.argsort(dim=1).argsort(dim=1)
+case = (ranks - len(test) // 2).abs().amax(0).argmin()
+joint, steps = joints[case], torch.arange(0.0, 101.0, 5.0)
+swept = noisy.pixels[case] + steps[:, None, None, None] * push[case]
+
+# %%
+several = cameras[torch.cat([frames, case.expand(len(steps))])]
+everything = torch.cat([noisy.pixels, swept])
+points = {
+    name: solve(everything, several).points[len(test) :, joint]
+    for name, solve in solvers.items()
+}
+off = {
+    name: 1000 * (point - test.poses_world[case, joint]).norm(dim=-1)
+    for name, point in points.items()
+}
+
+# %% tags=["hide-input", "opening"]
+start = (steps - blunder_px).abs().argmin().item()
+by_then = ", ".join(f"{name} {mm[start]:.0f} mm" for name, mm in off.items())
+joint_name, view = test.skeleton.joints[joint], test.view_names[views[case]]
+words = joint_name.replace("_", " ")
+alt = f"Three cameras see a {words}, and {view} is wrong about it; the slider says by how much. The point for which all views count alike follows the wrong ray away from the joint, in grey. The robust point follows at first, then turns back, and stays where the two other rays pass each other. Errors when {view} is {steps[start]:.0f} px off: {by_then}."
+at = (test.poses_world[case], joint_name, cameras[case], test.view_names, test.skeleton)
+names = [f"{step:.0f} px off" for step in steps]
+rays_figure(swept[:, :, joint], points, *at, names, alt, start=start, reach=0.4)
+
+# %% [markdown]
+# Where the blunder is hardly larger than the noise, the vote does not tell it from noise, and the robust point is not always the better one.
+# As it grows, the point of all views moves farther and farther away. The robust one follows at first, then turns back, and in the end hardly moves:
+
+# %%
+worse = off["robust"] > off["all views alike"]
+assert worse.any()
+assert not worse[steps > 5 * noise_px].any()
+assert off["robust"].max() > 1.2 * off["robust"][-1]
+assert (off["robust"][start:] < 1.1 * off["robust"][-1]).all()
+f"the robust point is the worse one from {steps[worse].min():.0f} to {steps[worse].max():.0f} px"
+
+# %% [markdown]
+# Now a whole recording, in which blunders happen to any joint, anywhere in the picture:
+
+# %%
+rng = generator(seed)
+hit = torch.rand(test.pixels.shape[:-1], generator=rng) < outliers
+anywhere = torch.rand(test.pixels.shape, generator=rng) * torch.tensor([640.0, 480.0])
+spoilt = test.pixels.where(~hit.unsqueeze(-1), anywhere)
 
 # %%
 plain = triangulate(spoilt, cameras).points
@@ -311,7 +430,7 @@ assert spoilt_mm["robust"][NAMES[0]] < spoilt_mm["all views alike"][NAMES[0]] / 
 # With robust triangulation far less is spoilt:
 
 
-# %%
+# %% tags=["hide-input"]
 def line(name, errors, digits=1):
     return [name, *(f"{error:.{digits}f}" for error in errors.values())]
 
@@ -362,7 +481,7 @@ assert refined.error_px.mean() <= start.error_px.mean()
 # %% [markdown]
 # What it gains in pixels, and what it gains in millimetres:
 
-# %%
+# %% tags=["hide-input"]
 both = {"DLT": start, "refined": refined}
 lines = [
     [*line(name, errors_mm(result.points), 2), f"{result.error_px.mean():.3f}"]

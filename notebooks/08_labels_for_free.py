@@ -39,7 +39,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 from statistics import mean, stdev
 
@@ -49,7 +49,7 @@ from IPython.display import HTML, Markdown
 
 from posekit.datasets import load_dataset
 from posekit.evaluation import evaluate
-from posekit.figures import curve_figure
+from posekit.figures import bar_figure, curve_figure
 from posekit.html_tables import html_table
 from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss, supervised_loss
@@ -171,6 +171,13 @@ by_teacher = [
 ]
 compared("teacher", [*by_teacher, ("labels", "0.0", from_labels)])
 
+# %% tags=["hide-input", "opening"]
+teachers = {"reprojection": from_views, "triangulation": from_triangulation}
+teachers |= {"labels": from_labels}
+means = {name: mean(errors) for name, errors in teachers.items()}
+alt = "The error of one network from each of three teachers: reprojection is the worst, and triangulation, which needs no labels, teaches as well as labels do."
+bar_figure({"error": means}, "report_mpjpe (mm)", alt)
+
 # %% [markdown]
 # Between triangulated poses and labels there is no difference that the seeds would not make as well.
 # Seed by seed:
@@ -190,7 +197,7 @@ f"triangulation minus labels: {plus_minus(mean(gaps), stdev(gaps), sign='+')} mm
 # The same three teachers were recorded on real people, with exact 2D.
 # All rows have the same number of steps, people in a step and hidden units:
 
-# %%
+# %% tags=["hide-input"]
 runs, tables = recorded(), listed().tables
 ladder = tables["ladder"]
 first_steps = replace(ladder, rows=ladder.rows[:3])
@@ -200,7 +207,7 @@ HTML(html_table(first_steps, runs))
 # The next chapters climb on from here, and [](07_results) has the whole ladder.
 # At its end, with eight times as many steps, are the rows below. Each network is trained twice, from triangulated poses and from labels, and is otherwise the same:
 
-# %%
+# %% tags=["hide-input"]
 HTML(html_table(tables["beyond"], runs))
 
 # %% [markdown]
@@ -320,7 +327,7 @@ assert mean(under_noise["the same, smoothed"]) < 1.05 * mean(under_noise["labels
 # On HumanEva-I, with a network and scenes as in the next chapters, the same three teachers were recorded under noise.
 # Below them are, from the report's side, its lifter with one view, the same adapted to three views, and triangulation of these three:
 
-# %%
+# %% tags=["hide-input"]
 HTML(html_table(tables["beyond_noise"], runs))
 
 # %% [markdown]

@@ -39,7 +39,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 from statistics import mean, stdev
 
@@ -175,7 +175,7 @@ drawn = {
     name: Scenes(from_C1, mix).draw(1, generator(14)) for name, mix in mixes.items()
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "opening"]
 alt = "Six rooms, each with one person and one camera: as recorded; elsewhere and facing another way; left and right exchanged; with other arms; with slightly other bones; and seen by a camera in another place."
 rooms_figure(drawn, train.skeleton, alt, columns=2, height=720)
 
@@ -325,7 +325,7 @@ assert error("as recorded", "as recorded") < error("+ parts and jitter", "as rec
 # HumanEva-I's test clips, too, have the people and the cameras of training.
 # There the same steps were recorded one after another, at one number of steps, people per step and hidden units for all rows:
 
-# %%
+# %% tags=["hide-input"]
 runs, tables = recorded(), listed().tables
 HTML(html_table(tables["ladder"], runs))
 

@@ -39,7 +39,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 import math
 from dataclasses import replace
 from statistics import mean, stdev
@@ -375,7 +375,7 @@ curves = {
     for thing, (change, values) in changes.items()
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "opening"]
 alt = "Error against the focal length, as a multiple of C1's. The lifter of the screen is best at 1 and far worse to both sides; the lines of rays and level are flat."
 curve_figure(
     curves["focal length"], "focal length, times C1's", "report_mpjpe (mm)", alt
@@ -483,7 +483,7 @@ assert max(of_height["level, any camera"][1]) < 0.3 * max(of_height["level"][1])
 #
 # The recorded rows of the whole recipe say what the same knowledge is worth on real people, with triangulated targets and with labels:
 
-# %%
+# %% tags=["hide-input"]
 runs, tables = recorded(), listed().tables
 HTML(html_table(tables["beyond"], runs))
 

@@ -40,7 +40,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 from statistics import mean
 
@@ -126,7 +126,7 @@ def error_mm(depths):
 exact = {name: error_mm(depths) for name, depths in parts.items()}
 assert error_mm(true_depth) < 0.1
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "opening"]
 alt = "Three bars. The error as lifted; a little less with the exact depth of the root; and only a small part of it with exact relative depths."
 bar_figure({"error": exact}, "report_mpjpe (mm)", alt)
 
@@ -356,7 +356,7 @@ def by_action_of(row):
     return [f"{mean(e):.1f}" if e else "not recorded yet" for e in errors]
 
 
-# %%
+# %% tags=["hide-input"]
 lines = [[f"{row.group}, {row.title}", *by_action_of(row)] for row in rows]
 Markdown(table(["HumanEva-I; `report_mpjpe`, mm", *actions], lines))
 

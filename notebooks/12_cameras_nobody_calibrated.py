@@ -41,7 +41,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 import json
 import time
 from dataclasses import replace
@@ -63,7 +63,7 @@ from posekit.calibration import (
 from posekit.calibration.learned import carried, learn_cameras, placed
 from posekit.cameras import Cameras
 
-# %%
+# %% tags=["hide-input"]
 from posekit.datasets import load_dataset
 from posekit.epipolar import epipolar_html
 from posekit.evaluation import evaluate
@@ -261,7 +261,7 @@ seen = torch.stack([triangulate(some[:1], rig).points[0] for rig in sized]).floa
 labels = [f"step {k}: {turn:.1f}° off" for k, turn in enumerate(turns)]
 alt = "Three green cameras begin elsewhere than the true ones, in grey, beside a distorted person, and within a few steps stand on them, around a person of natural shape."
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "opening"]
 moving_rig_figure(
     Cameras.stack(sized).to(torch.float32),
     seen,
@@ -343,7 +343,7 @@ rows = [
     [name, *row] for name, row in zip(("true", f"up to {away_px:.0f} px off"), rows)
 ]
 
-# %%
+# %% tags=["hide-input"]
 Markdown(
     table(["principal points", "largest turn off", "residual", "`report.trust`"], rows)
 )
@@ -406,7 +406,7 @@ still = {
 places = max(still["walking"], still["boxing along the walk"])
 assert 1.2 * places < min(still["boxing"], still["walking on the spot"])
 
-# %%
+# %% tags=["hide-input"]
 Markdown(
     table(
         ["5 px of noise", "largest turn off"],

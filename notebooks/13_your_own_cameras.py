@@ -43,7 +43,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("pip", "install -q /content/book")
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
-# %%
+# %% tags=["hide-input"]
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -154,7 +154,7 @@ shifts = in_step.shifts.tolist()
 pairs = [[recording.view_names[view] for view in pair] for pair in report.quality.pairs]
 costs = {" and ".join(p): (shifts, c.tolist()) for p, c in zip(pairs, in_step.cost_px2)}
 
-# %%
+# %% tags=["hide-input"]
 curve_figure(
     costs,
     "shift in frames",
@@ -177,6 +177,8 @@ assert not report.quality.shifts().any()
 # %%
 quality = report.quality
 assert quality.adjusted_error_px.mean() < 0.8 * quality.given_error_px.mean()
+
+# %% tags=["hide-input"]
 rows = [
     [name, f"{given:.1f}", f"{adjusted:.1f}"]
     for name, given, adjusted in zip(
@@ -235,7 +237,7 @@ write_poses(path, smooth.poses_world, BODY_25B.joints, smooth.frame_rate)
 poses, joints, frame_rate = read_trc(path)
 torch.testing.assert_close(poses.float(), smooth.poses_world, atol=1e-5, rtol=0)
 
-# %%
+# %% tags=["hide-input", "opening"]
 scene_figure(
     smooth.poses_world[::2],
     smooth.cameras[0],
@@ -512,8 +514,10 @@ show(panels, alt)
 between_mm = 1000 * (detectors - markers).norm(dim=-1).mean(0)
 by_distance = between_mm.argsort(descending=True).tolist()
 right_side = [j for j in by_distance if not LIMBS_13.joints[j].startswith("left")]
-rows = [[LIMBS_13.joints[j], f"{between_mm[j]:.0f}"] for j in right_side]
 assert {LIMBS_13.joints[j] for j in right_side[:2]} == {"right_ankle", "right_hip"}
+
+# %% tags=["hide-input"]
+rows = [[LIMBS_13.joints[j], f"{between_mm[j]:.0f}"] for j in right_side]
 Markdown(table(["joint, right as left", "two right places, mm apart"], rows))
 
 # %% [markdown]
@@ -524,6 +528,8 @@ Markdown(table(["joint, right as left", "two right places, mm apart"], rows))
 apart = measured["mpjpe_mm"]
 gain, of_one = (apart["none"] - apart[whose] for whose in ("all", "another person"))
 assert gain > of_one > 0.6 * gain > 5
+
+# %% tags=["hide-input"]
 rows = [[whose, f"{mm:.0f}"] for whose, mm in apart.items()]
 Markdown(table(["offsets of", "`mpjpe`, mm"], rows))
 

@@ -58,7 +58,8 @@ class Layer:
 class Panel:
     """A titled picture of some people: in an image if `image_size` (width, height) is given, otherwise in a 3D box.
 
-    Without a `box`, one is fitted to the people of all such panels. A `note`, in lines parted by "<br>", stands under it.
+    Without a `box`, one is fitted to the people of all such panels. All boxes have one scale, except for one that `fills`
+    its panel. A `note`, in lines parted by "<br>", stands under it.
     `extra` are further traces, and `moving` traces with their coordinates (F, N, 2 or 3) in every frame; NaN ends a line.
     With `axes`, plotly's for x and y, the panel is a chart of these traces instead.
     """
@@ -67,6 +68,7 @@ class Panel:
     layers: list[Layer]
     image_size: tuple[float, float] | None = None
     box: tuple | None = None
+    fills: bool = False
     extra: list[BaseTraceType] = field(default_factory=list)
     note: str = ""
     moving: list[tuple[BaseTraceType, Tensor]] = field(default_factory=list)
@@ -307,10 +309,10 @@ def _distance(box, width: float, height: float) -> float:
     return float(np.max(np.maximum(across / reach[0], up / reach[1]) - along))
 
 
-def _floor(box, step: float = 0.5) -> go.Scatter3d:
-    """Grid lines on the ground, half a metre apart, in a whole room a metre, instead of axes."""
+def _floor(box) -> go.Scatter3d:
+    """Grid lines on the ground, half a metre apart, in a whole room a metre, close by 10 cm, instead of axes."""
     (x0, x1), (y0, y1), _ = box
-    step = step if x1 - x0 < 4 else 2 * step
+    step = 0.1 if x1 - x0 < 1 else 0.5 if x1 - x0 < 4 else 1.0
     lines = [[(x, y0), (x, y1)] for x in np.arange(x0, x1 + 1e-6, step)] + [
         [(x0, y), (x1, y)] for y in np.arange(y0, y1 + 1e-6, step)
     ]
@@ -337,14 +339,14 @@ def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool, col
         pixels = {"stack": 460, "row": 60 + 250 * rows, "grid": 380}[arrange] if narrow else height
     lines = max(panel.note.count("<br>") + bool(panel.note) for panel in panels)
     title, note = 24 / pixels, (2 + 18 * lines) / pixels
-    keys, distances, notes = {"height": pixels}, [], count(len(panels))
+    keys, distances, notes = {"height": pixels}, {}, count(len(panels))
     for index, (panel, (x, y, w, h)) in enumerate(zip(panels, cells)):
         suffix = "" if index == 0 else str(index + 1)
         beside, below = (58 / page_px, 46 / pixels) if panel.axes else (0, 0)  # for the numbers along a chart
         across, up = [x + 0.01 + beside, x + w - 0.01], [y + 0.01 + note + below, y + h - title]
         if panel.is_room:
             keys |= {f"scene{suffix}.domain.x": across, f"scene{suffix}.domain.y": up}
-            distances.append(_distance(panel.box, np.ptp(across) * page_px, np.ptp(up) * pixels))
+            distances[suffix] = _distance(panel.box, np.ptp(across) * page_px, np.ptp(up) * pixels)
         else:
             keys |= {f"xaxis{suffix}.domain": across, f"yaxis{suffix}.domain": up}
         keys |= {f"annotations[{index}].x": x + w / 2, f"annotations[{index}].y": up[1]}
@@ -352,7 +354,11 @@ def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool, col
             place = f"annotations[{next(notes)}]"
             keys |= {f"{place}.x": x + w / 2, f"{place}.y": up[0]}
     length = np.linalg.norm(list(EYE.values()))
-    keys["eye"] = {axis: round(max(distances, default=length) / length * along, 4) for axis, along in EYE.items()}
+    filling = {suffix: panel.box for suffix, panel in zip(distances, (p for p in panels if p.is_room)) if panel.fills}
+    away = max((d for suffix, d in distances.items() if suffix not in filling), default=length)
+    for suffix, box in filling.items():
+        keys[f"scene{suffix}.aspectratio"] = dict(zip("xyz", _aspect(box) * away / distances[suffix]))
+    keys["eye"] = {axis: round(away / length * along, 4) for axis, along in EYE.items()}
     return keys
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from posekit.cameras import Cameras
-from posekit.colors import CAMERA, COLORS, GHOST, LINES
+from posekit.colors import CAMERA, GHOST, LINES
 from posekit.drawing import LOOK, UNNAMED, Layer, Panel, show
 from posekit.losses import reprojections
 from posekit.metrics import mean_of_present, mpjpe, root_error
@@ -144,7 +144,7 @@ def scene_figure(
     if pixels is None:
         pixels = cameras.world_to_pixels(poses.unsqueeze(1))
     pixels = pixels if pixels.ndim == 4 else pixels.unsqueeze(0)
-    box = _around(poses[:, 0], cameras.centers_world)
+    box = room_around(poses[:, 0], cameras.centers_world)
     room = Panel("the room", [Layer(poses, skeleton)], box=box, extra=drawn_cameras(cameras, view_names))
     images = [
         Panel(f"camera {name}", [Layer(pixels[:, view], skeleton)], image_size=tuple(cameras.image_size_px[view].tolist()))
@@ -166,7 +166,7 @@ def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **optio
         alt: what a reader who cannot see the figure should know.
         options: of `drawing.show`, such as `columns` or `height`.
     """
-    box = _around(*[torch.cat([scene.poses_world[:, 0], scene.cameras.centers_world]) for scene in scenes.values()])
+    box = room_around(*[torch.cat([scene.poses_world[:, 0], scene.cameras.centers_world]) for scene in scenes.values()])
     panels = [
         Panel(title, [Layer(_still(pose), skeleton) for pose in scene.poses_world], box=box, extra=[_frusta(scene.cameras)])
         for title, scene in scenes.items()
@@ -176,7 +176,7 @@ def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **optio
     return figure
 
 
-def _around(*points_world: Tensor, margin: float = 0.3) -> tuple:
+def room_around(*points_world: Tensor, margin: float = 0.3) -> tuple:
     """A box on the floor, of whole metres, around people's roots and cameras."""
     points = torch.cat(points_world)
     (x0, y0, _), (x1, y1, _) = (points.amin(0) - margin).floor().tolist(), (points.amax(0) + margin).ceil().tolist()
@@ -219,25 +219,6 @@ def _frusta(cameras: Cameras) -> go.Scatter3d:
 def _labels(cameras: Cameras, names: tuple[str, ...]) -> go.Scatter3d:
     x, y, z = (cameras.centers_world + torch.tensor([0, 0, 0.35])).numpy().T
     return go.Scatter3d(x=x, y=y, z=z, mode="text", text=list(names), textfont=dict(color=CAMERA, size=13), **UNNAMED)
-
-
-def rays_figure(
-    pixels: Tensor, pose_world: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options
-) -> go.Figure:
-    """The rays on which the cameras see one joint, in the room: pixels (V, 2), over a pose (J, 3) in grey, world metres."""
-    far = 1.6 * cameras.world_to_camera(pose_world)[:, :1, 2:]  # past the person
-    ends = cameras.camera_to_world(far * cameras.pixels_to_rays(pixels.unsqueeze(-2)))
-    starts = cameras.centers_world.unsqueeze(-2)
-    lines = torch.cat([starts, ends, torch.full_like(ends, torch.nan)], dim=-2).flatten(0, 1)
-    x, y, z = lines.numpy().T
-    rays = go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=COLORS["right"], width=4), **UNNAMED)
-    extra = [*drawn_cameras(cameras, view_names), rays]
-    box = _around(_still(pose_world)[:, 0], cameras.centers_world)
-    panel = Panel("", [Layer(_still(pose_world), skeleton, ghost=True)], box=box, extra=extra)
-    alt = (
-        f"A room with a person in grey and cameras {', '.join(view_names)}; from each a ray runs to one joint, where they meet."
-    )
-    return show([panel], alt, **{"height": 460} | options)
 
 
 def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options) -> go.Figure:
@@ -303,18 +284,34 @@ def curve_figure(curves: dict[str, tuple[list, list]], x_title: str, y_title: st
 def bar_figure(bars: dict[str, dict[str, float]], x_title: str, alt: str) -> go.Figure:
     """Horizontal bars with their values, from zero: for each series (named in the legend) a value by label.
 
-    Labels come from the top in the order of the first series.
+    Labels come from the top in the order of the first series. Bars are thick lines, so that pages need not load plotly's.
     """
+    labels = list(dict.fromkeys(label for values in bars.values() for label in values))
     figure = go.Figure()
-    for (name, values), color in zip(bars.items(), LINES):
-        bar = dict(orientation="h", marker=dict(color=color), texttemplate="%{x:.1f}", textposition="auto", hoverinfo="skip")
-        figure.add_trace(go.Bar(x=list(values.values()), y=list(values), name=name, **bar))
-    labels = {label for values in bars.values() for label in values}
+    for place, ((name, values), color) in enumerate(zip(bars.items(), LINES)):
+        rows = [labels.index(label) + 0.8 * ((place + 0.5) / len(bars) - 0.5) for label in values]
+        lengths = [end for value in values.values() for end in (0.0, value, None)]
+        heights = [end for row in rows for end in (row, row, None)]
+        line = dict(mode="lines", line=dict(color=color, width=18), hoverinfo="skip")
+        figure.add_trace(go.Scatter(x=lengths, y=heights, name=name, **line))
+        said = dict(mode="text", text=[f" {value:.1f}" for value in values.values()], textposition="middle right", **UNNAMED)
+        figure.add_trace(go.Scatter(x=list(values.values()), y=rows, cliponaxis=False, **said))
+    longest = max(value for values in bars.values() for value in values.values())
     figure.update_layout(**LOOK | dict(margin=dict(l=8, r=10, t=30, b=50), dragmode=False))
     figure.update_layout(
         height=100 + (14 + 22 * len(bars)) * len(labels),
-        xaxis=dict(title=x_title, rangemode="tozero", **CHART_AXIS),
-        yaxis=dict(autorange="reversed", automargin=True, fixedrange=True, ticksuffix=" "),
+        xaxis=dict(title=x_title, range=[0, 1.2 * longest], **CHART_AXIS),
+        yaxis=dict(
+            title="",
+            range=[len(labels) - 0.5, -0.5],
+            tickvals=list(range(len(labels))),
+            ticktext=labels,
+            ticksuffix=" ",
+            showgrid=False,
+            zeroline=False,
+            automargin=True,
+            fixedrange=True,
+        ),
         legend=dict(x=0, xanchor="left", y=1.02, yanchor="bottom", traceorder="normal"),
         showlegend=len(bars) > 1,
         meta=dict(alt=alt),

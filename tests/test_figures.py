@@ -91,13 +91,20 @@ def test_only_what_is_in_a_room_has_a_viewpoint(small):
 
 
 def test_bars_show_every_value_from_the_top():
-    figure = bar_figure({"ours": {"walk": 1.0, "box": 2.0}, "theirs": {"walk": 3.0, "box": 4.0}}, "mm", "four bars")
-    assert [(bar.name, list(bar.x), list(bar.y)) for bar in figure.data] == [
-        ("ours", [1.0, 2.0], ["walk", "box"]),
-        ("theirs", [3.0, 4.0], ["walk", "box"]),
-    ]
+    bars = {"ours": {"walk": 1.0, "box": 2.0}, "theirs": {"box": 4.0, "walk": 3.0}}
+    figure = bar_figure(bars, "mm", "four bars")
+    assert list(figure.layout.yaxis.ticktext) == ["walk", "box"]
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1], "the first label is on top"
+    lines, said = ([trace for trace in figure.data if trace.mode == mode] for mode in ("lines", "text"))
+    assert [line.name for line in lines] == list(bars)
+    for line, words, values in zip(lines, said, bars.values()):
+        ends = [(x, round(y), label) for x, y, label in zip(line.x[1::3], line.y[1::3], values)]
+        assert ends == [(value, ["walk", "box"].index(label), label) for label, value in values.items()]
+        assert set(line.x[::3]) == {0.0}
+        assert [float(text) for text in words.text] == list(values.values())
+    rows = [y for line in lines for y in line.y[1::3]]
+    assert len(set(rows)) == 4
     assert figure.layout.meta["alt"] == "four bars"
-    assert figure.layout.yaxis.autorange == "reversed"
 
 
 def test_compared_panels_tell_their_errors_and_tint_joints_on_request(poses):

@@ -1,17 +1,12 @@
 """The book's figures under the reader's hand, on a small page written as the book writes its own: mouse, touch, wheel, keys."""
 
-import json
-import shutil
 from dataclasses import replace
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from visits import Visit, needs_browser
+from visits import Visit, figures_page, needs_browser
 
-from posebook import ASSETS, figure
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA
 from posekit.drawing import Layer, Panel, show
@@ -86,20 +81,8 @@ def rig_figure(small):
 
 @pytest.fixture(scope="session")
 def one_page(tmp_path_factory, small):
-    """The address of a page that holds those figures, far enough apart to scroll from one to the next."""
-    folder = tmp_path_factory.mktemp("page")
-    shutil.copytree(ASSETS, folder, dirs_exist_ok=True)
-    shutil.copyfile(Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js", folder / "plotly.min.js")
-    figures = "".join(figure.figure_html(json.loads(drawn.to_json())) for drawn in drawn_figures(small))
-    html = (
-        '<!doctype html><html data-theme="light"><head><meta charset="utf-8"><title>figures</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>figure {{ margin-bottom: 1500px !important; }} {figure.palette_css()}</style>"
-        f'<link rel="stylesheet" href="posebook.css">{figure.scripts_html("plotly.min.js")}</head>'
-        f'<body class="bd-content">{figures}</body></html>'
-    )
-    (folder / "page.html").write_text(html)
-    return f"file://{folder}"
+    """The address of a page that holds those figures."""
+    return figures_page(tmp_path_factory.mktemp("page"), drawn_figures(small))
 
 
 class Reader:

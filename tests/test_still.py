@@ -91,13 +91,17 @@ def test_bars_are_as_long_as_their_values_and_lie_in_the_rows_of_their_labels():
     svg = ElementTree.fromstring(still_svg(figure))
     rows = {text.text: float(text.get("y")) for text in svg.iter("text") if text.get("text-anchor") == "end"}
     assert list(rows) == ["knee & ankle", "hip"]
-    drawn = [rect for rect in svg.iter("rect") if rect.get("height") != "14"]  # not the legend's
+    drawn = [[pair.split(",") for pair in bar.get("points").split()] for bar in svg.iter("polyline")]
+    (start, end) = np.array(drawn, dtype=float).swapaxes(0, 1)
     values = [value for series in bars.values() for value in series.values()]
-    lengths = np.array([float(rect.get("width")) for rect in drawn])
+    lengths = end[:, 0] - start[:, 0]
     np.testing.assert_allclose(lengths / lengths.max(), np.array(values) / max(values), atol=1e-3)
     labels = [label for series in bars.values() for label in series]
     apart = abs(rows["hip"] - rows["knee & ankle"])
-    for rect, label in zip(drawn, labels):
-        middle = float(rect.get("y")) + float(rect.get("height")) / 2
+    for middle, label in zip(end[:, 1], labels):
         assert abs(middle + 4 - rows[label]) < apart / 2
-    assert {"one", "other", "error (mm)", "10.0", "20.0"} <= {text.text for text in svg.iter("text")}
+    said = {text.text.strip(): (float(text.get("x")), float(text.get("y"))) for text in svg.iter("text") if text.text}
+    for value, right, middle in zip(values, *end.T):
+        assert said[f"{value:.1f}"] == (pytest.approx(right + 2, abs=1), pytest.approx(middle + 4, abs=1))
+    assert 0 < said["error (mm)"][1] < float(svg.get("viewBox").split()[3])
+    assert {"one", "other", "error (mm)", "10.0", "20.0"} <= set(said)

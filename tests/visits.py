@@ -1,11 +1,16 @@
-"""Visits to the built site's pages in headless Chromium."""
+"""Visits to the built site's pages, and to a page of a few figures, in headless Chromium."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+
+from posebook import ASSETS
+from posebook.figure import figure_html, palette_css, scripts_html
+from posebook.plotly_js import plotly_file
 
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "_build" / "screenshots"
@@ -21,6 +26,21 @@ needs_browser = [
         CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here: the site was not opened in a browser"
     ),
 ]
+
+
+def figures_page(folder, figures):
+    """Write `page.html` with figures as the book has them, far enough apart to scroll from one to the next; its address."""
+    shutil.copytree(ASSETS, folder, dirs_exist_ok=True)
+    shutil.copyfile(plotly_file(), folder / "plotly.min.js")
+    drawn = "".join(figure_html(json.loads(one.to_json())) for one in figures)
+    (folder / "page.html").write_text(
+        '<!doctype html><html data-theme="light"><head><meta charset="utf-8"><title>figures</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>figure {{ margin-bottom: 1500px !important; }} {palette_css()}</style>"
+        f'<link rel="stylesheet" href="posebook.css">{scripts_html("plotly.min.js")}</head>'
+        f'<body class="bd-content">{drawn}</body></html>'
+    )
+    return f"file://{folder}"
 
 
 class Visit:

@@ -14,6 +14,7 @@ from posebook import accessible, figure, front_page, head, library, licences, op
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
+from posebook.plotly_js import plotly_file
 from posebook.tryit_page import copy_files, prepared
 
 ASSETS = Path(__file__).parent / "assets"
@@ -85,8 +86,7 @@ def _copy_vendor(app, error):
     static = Path(app.outdir) / "_static"
     copy_files(Path(app.srcdir), static)
     (static / PALETTE).write_text(figure.palette_css())
-    plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
-    _copy(plotly, static / PLOTLY)
+    _copy(plotly_file(), static / PLOTLY)
     theme = Path(find_spec("pydata_sphinx_theme").origin).parent / "theme" / "pydata_sphinx_theme" / "static"
     (static / ICONS).write_text(cut_icons(theme / ICONS, static.parent))
     mathjax = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"

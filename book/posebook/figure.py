@@ -109,13 +109,17 @@ def _key(figure: dict) -> str:
     if is_chart(figure):
         return ""
     named = [trace for trace in figure["data"] if trace.get("showlegend") and "line" in trace]
-    strokes = [
-        f'<span><svg viewBox="0 0 24 8" width="24" height="8" aria-hidden="true"><path d="M3 4H21" '
-        f'stroke="{trace["line"]["color"]}" stroke-width="{2 if trace["meta"]["ghost"] else 6}" stroke-linecap="round"/></svg> '
-        f"{html.escape(trace['name'])}</span>"
-        for trace in named
-    ]
+    strokes = [f"<span>{_sample(trace)} {html.escape(trace['name'])}</span>" for trace in named]
     return f'<p class="pk-key">{"".join(strokes)}</p>' if strokes else ""
+
+
+def _sample(trace: dict) -> str:
+    """A dot in the trace's colour, or a line, thin for a ghost."""
+    drawn, width = ("M12 4h.01", 8) if trace["mode"] == "markers" else ("M3 4H21", 2 if trace["meta"]["ghost"] else 6)
+    return (
+        f'<svg viewBox="0 0 24 8" width="24" height="8" aria-hidden="true"><path d="{drawn}" '
+        f'stroke="{trace["line"]["color"]}" stroke-width="{width}" stroke-linecap="round"/></svg>'
+    )
 
 
 GAP = np.iinfo(np.int16).min

@@ -1,7 +1,7 @@
 """A still SVG picture of a plotly figure's first frame, for print, for readers without scripts, and while plotly loads.
 
-Covers what `posekit.figures` uses: scatter and scatter3d lines, markers and text, and horizontal bars. 3D is drawn as seen
-from the figure's eye. A chart, that is, a figure with axis titles, gets ticks and a legend.
+Covers what posekit's figures use: scatter and scatter3d lines, markers and text. 3D is drawn as seen from the figure's eye.
+A chart, that is, a figure with axis titles, gets ticks and a legend.
 """
 
 import base64
@@ -15,32 +15,27 @@ from posekit.drawing import HALF_VIEW
 WIDTH = 720
 LEGEND_COLUMNS = 3
 LEGEND_ROW = 0.05  # of the height
-LABELS = 0.3  # of the width, beside horizontal bars
+LABELS = 0.3  # of the width, where an axis has words for its numbers
 DASHES = {"dash": "9 6", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "16 6"}
 
 
 def still_svg(figure: dict) -> str:
     """SVG of the figure, `WIDTH` units wide; what has no colour of its own takes the page's through currentColor."""
     height = int(figure["layout"].get("height") or 420)
-    parts = _bars(figure, height) if _is_bars(figure) else _lines(figure, height)
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" font-size="13" font-family="sans-serif" aria-hidden="true">{"".join(parts)}</svg>'
-    )
+    drawn = "".join(_lines(figure, height))
+    return f'<svg viewBox="0 0 {WIDTH} {height}" font-size="13" font-family="sans-serif" aria-hidden="true">{drawn}</svg>'
 
 
 def is_chart(figure: dict) -> bool:
     """Whether it shows numbers along axes rather than people."""
-    return _is_bars(figure) or "title" in figure["layout"].get("yaxis", {})
-
-
-def _is_bars(figure: dict) -> bool:
-    return figure["data"][0]["type"] == "bar"
+    return "title" in figure["layout"].get("yaxis", {})
 
 
 def _lines(figure: dict, height: int) -> list[str]:
     """SVG of lines, their text, and what surrounds them."""
     layout = _with_ranges(figure)
     parts = _legend(figure, layout, height) if is_chart(figure) else []
+    end = "butt" if is_chart(figure) else "round"
     charts = [name for name in layout if name.startswith("yaxis") and "title" in layout[name]]
     for name in charts:
         parts += _chart_frame(layout["x" + name[1:]], layout[name], height)
@@ -49,16 +44,24 @@ def _lines(figure: dict, height: int) -> list[str]:
         color = next((trace[part]["color"] for part in ("line", "textfont", "marker") if part in trace), "currentColor")
         if "lines" in trace.get("mode", "lines"):
             look = f'stroke="{color}" stroke-width="{_thickness(trace, layout, height):.2g}"{_dashes(trace)} fill="none"'
-            parts += [f'<polyline points="{run}" {look} stroke-linecap="round"/>' for run in _runs(points)]
-        elif "markers" in trace.get("mode", "") and trace["type"] == "scatter":
+            parts += [f'<polyline points="{run}" {look} stroke-linecap="{end}"/>' for run in _runs(points)]
+        elif "markers" in trace.get("mode", "") and isinstance(trace["marker"]["color"], str):
             parts += [_dot(x, y, color, trace) for x, y in points if np.isfinite(x + y)]
         parts += _head(trace, points, color, _thickness(trace, layout, height))
-        parts += [_text(x, y, text, color) for text, (x, y) in zip(trace.get("text") or (), points)]
+        parts += _words(trace, points, color)
     for note in layout.get("annotations", ()):
         below = 14 if note["yanchor"] == "top" else -5
         for line, text in enumerate(note["text"].split("<br>")):
             parts.append(_text(note["x"] * WIDTH, (1 - note["y"]) * height + below + 16 * line, text))
     return parts
+
+
+def _words(trace: dict, points: np.ndarray, color: str) -> list[str]:
+    """A trace's text: in its middle, or on the right of its points and then in the colour of the page."""
+    said = [(x, y, text) for text, (x, y) in zip(trace.get("text") or (), points) if text]
+    if trace.get("textposition") == "middle right":
+        return [_text(x + 2, y + 4, text, anchor="start") for x, y, text in said]
+    return [_text(x, y, text, color) for x, y, text in said]
 
 
 def _thickness(trace: dict, layout: dict, height: int) -> float:
@@ -83,29 +86,6 @@ def _head(trace: dict, points: np.ndarray, color: str, thick: float) -> list[str
     top, neck = points[person["head"]], points[person["head"] - 1]
     x, y = 0.75 * top + 0.25 * neck if trace["type"] == "scatter3d" else top
     return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{1.7 * thick:.1f}" fill="{color}"/>']
-
-
-def _bars(figure: dict, height: int) -> list[str]:
-    """SVG of horizontal bars from zero, each with its value; labels from the top, in the order of the first series."""
-    traces, top, bottom = figure["data"], 30, 40
-    labels = list(dict.fromkeys(label for trace in traces for label in trace["y"]))
-    row = (height - top - bottom) / len(labels)
-    thick = 0.8 * row / len(traces)
-    longest = max(np.nanmax(as_floats(trace["x"])) for trace in traces)
-    parts = [_text((LABELS + 1) / 2 * WIDTH, height - 10, figure["layout"]["xaxis"]["title"]["text"])]
-    parts += [_text(LABELS * WIDTH - 8, top + row * (n + 0.5) + 4, label, anchor="end") for n, label in enumerate(labels)]
-    for place, trace in enumerate(traces):
-        color = trace["marker"]["color"]
-        for label, value in zip(trace["y"], as_floats(trace["x"])):
-            y = top + row * (labels.index(label) + 0.1) + place * thick
-            long = (0.92 - LABELS) * WIDTH * value / longest
-            parts.append(f'<rect x="{LABELS * WIDTH:.0f}" y="{y:.1f}" width="{long:.1f}" height="{thick:.1f}" fill="{color}"/>')
-            parts.append(_text(LABELS * WIDTH + long + 6, y + thick / 2 + 4, f"{value:.1f}", anchor="start"))
-        if len(traces) > 1:
-            x = place * WIDTH / LEGEND_COLUMNS
-            parts.append(f'<rect x="{x:.0f}" y="8" width="14" height="14" fill="{color}"/>')
-            parts.append(_text(x + 20, 20, trace["name"], anchor="start"))
-    return parts
 
 
 def _points(trace: dict, layout: dict, height: int) -> np.ndarray:
@@ -152,6 +132,9 @@ def _with_ranges(figure: dict) -> dict:
             for letter in "xy":
                 axis = _axis_of(trace, letter)
                 along[axis].append(_along(layout[axis], trace[letter]))
+    if "ticktext" in layout.get("yaxis", {}):
+        height = layout["height"]
+        domains = {"x": (LABELS, 0.98), "y": (50 / height, 1 - 30 / height)}
     for axis, parts in along.items():
         numbers = np.concatenate(parts)
         limits = np.nanmin(numbers), np.nanmax(numbers)
@@ -170,7 +153,8 @@ def _chart_frame(x_axis: dict, y_axis: dict, height: int) -> list[str]:
         parts.append(_text(x, bottom + 18, label))
     for y, label in _ticks(y_axis):
         y = bottom - tall * y
-        grid.append(f"M{left:.1f},{y:.1f}h{width:.1f}")
+        if y_axis.get("showgrid", True):
+            grid.append(f"M{left:.1f},{y:.1f}h{width:.1f}")
         parts.append(_text(left - 6, y + 4, label, anchor="end"))
     parts.append(f'<path d="{"".join(grid)}" stroke="currentColor" stroke-opacity="0.2"/>')
     parts.append(_text(middle_x, bottom + 42, x_axis["title"]["text"]))
@@ -182,7 +166,8 @@ def _legend(figure: dict, layout: dict, height: int) -> list[str]:
     """SVG of the names of a chart's lines."""
     (left, _), (width, _) = _box(layout["xaxis"], layout["yaxis"], height)
     parts = []
-    for place, trace in enumerate(figure["data"] if layout.get("showlegend") else ()):
+    named = [trace for trace in figure["data"] if layout.get("showlegend") and trace.get("showlegend", True)]
+    for place, trace in enumerate(named):
         row, column = divmod(place, LEGEND_COLUMNS)
         x, y = left + column * width / LEGEND_COLUMNS, 16 + LEGEND_ROW * height * row
         line = f'stroke="{trace["line"]["color"]}" stroke-width="2"{_dashes(trace)}'
@@ -195,7 +180,7 @@ def _legend(figure: dict, layout: dict, height: int) -> list[str]:
 def _ticks(axis: dict) -> list[tuple[float, str]]:
     """Positions along an axis, from 0 to 1, and their labels: the axis's own ticks, or about five round numbers."""
     low, high = axis["range"]
-    if axis.get("type") == "log":
+    if "tickvals" in axis:
         numbers = as_floats(axis["tickvals"])
         places = _along(axis, axis["tickvals"])
     else:
@@ -203,7 +188,8 @@ def _ticks(axis: dict) -> list[tuple[float, str]]:
         power = 10 ** np.floor(np.log10(rough))
         step = power * min((1, 2, 5, 10), key=lambda m: abs(m * power - rough))
         numbers = places = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1) + 0.0  # no minus zero
-    return [(place, f"{number:g}") for place, number in zip(_scaled(places, (low, high)), numbers) if 0 <= place <= 1]
+    labels = axis.get("ticktext") or [f"{number:g}" for number in numbers]
+    return [(place, label) for place, label in zip(_scaled(places, (low, high)), labels) if 0 <= place <= 1]
 
 
 def _text(x: float, y: float, text: str, color: str = "currentColor", anchor: str = "middle", turn: int = 0) -> str:

@@ -31,7 +31,7 @@
     const { meta } = spec.layout;
     const Plotly = await loadPlotly();
     const scenes = Object.keys(spec.layout).filter(isScene);
-    const isChart = Boolean(spec.layout.yaxis?.title) || spec.data[0].type === "bar";
+    const isChart = Boolean(spec.layout.yaxis?.title);
     if (!isChart) Object.assign(spec.layout, { showlegend: false, margin: { l: 8, r: 8, t: 30, b: 8 } }); // the key is HTML
     const { dress, resting } = window.posebookBodies;
     const moving = spec.motion ? motion(spec.motion) : resting(spec);
