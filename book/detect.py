@@ -116,7 +116,7 @@ def detect(folder: Path) -> tuple[Detections, float]:
     """
     videos, calibration = videos_in(folder), find_calibration(folder)
     calibration = calibration.for_views(list(videos))
-    about = {view: [*_ask("look", path)][0] for view, path in videos.items()}
+    about = {view: next(_ask("look", path)) for view, path in videos.items()}
     check_videos(folder, about, calibration)
     people = {}
     for view, path in videos.items():
