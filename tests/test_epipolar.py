@@ -208,19 +208,11 @@ class TestOnThePage:
 
     def test_a_finger_on_a_joint_drags_it_and_elsewhere_scrolls_the_page(self, browser, address):
         with opened(browser, address, width=360, has_touch=True, is_mobile=True, device_scale_factor=2) as visit:
-            finger = visit.context.new_cdp_session(visit.page)
-
-            def touch(kind, *points):
-                finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
-                visit.page.wait_for_timeout(30)
 
             def swipe(x, y):
                 """Up by 80 pixels; by how much the page went."""
                 before = visit.page.evaluate("scrollY")
-                touch("touchStart", (x, y))
-                for up in range(10, 90, 10):
-                    touch("touchMove", (x, y - up))
-                touch("touchEnd")
+                visit.swipe((x, y), 0, -80)
                 visit.page.wait_for_timeout(300)
                 return visit.page.evaluate("scrollY") - before
 

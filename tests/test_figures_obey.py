@@ -128,25 +128,13 @@ class Reader:
     def drag(self, across, down, touch=False):
         x, y = self.start()
         if touch:
-            self.fingers([[(x, y)], *([(x + across * k / 8, y + down * k / 8)] for k in range(1, 9)), []])
+            self.visit.swipe((x, y), across, down)
             return
         mouse = self.page.mouse
         mouse.move(x, y)
         mouse.down()
         mouse.move(x + across, y + down, steps=8)
         mouse.up()
-
-    def fingers(self, moments):
-        """Touches of any number of fingers, moment by moment, as a screen reports them."""
-        screen = self.visit.context.new_cdp_session(self.page)
-        count = 0
-        for points in moments:
-            kind = "touchEnd" if not points else "touchStart" if len(points) > count else "touchMove"
-            touches = [dict(x=x, y=y, id=k) for k, (x, y) in enumerate(points)]
-            screen.send("Input.dispatchTouchEvent", dict(type=kind, touchPoints=touches))
-            self.page.wait_for_timeout(20)
-            count = len(points)
-        screen.detach()
 
 
 ALONE, COMPARED, CHART, RIG, SEEN = range(5)
@@ -252,7 +240,7 @@ def test_two_fingers_zoom(reader):
     hand = reader(COMPARED)
     before = hand.eyes()
     x, y = hand.start()
-    hand.fingers([[(x, y)], [(x, y), (x + 40, y)], *([(x, y), (x + 40 + 10 * k, y)] for k in range(1, 7)), []])
+    hand.visit.fingers([[(x, y)], [(x, y), (x + 40, y)], *([(x, y), (x + 40 + 10 * k, y)] for k in range(1, 7)), []])
     after = hand.eyes()
     assert all(abs(new["x"]) < 0.9 * abs(old["x"]) for old, new in zip(before, after))
 

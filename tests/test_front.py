@@ -129,6 +129,19 @@ def test_the_wheel_scrolls_the_page(visit):
     visit.page.wait_for_function("scrollY > 100")
 
 
+def test_a_finger_turns_the_view_across_and_scrolls_the_page_upwards(browser, address):
+    with opened(browser, address, width=390, has_touch=True, is_mobile=True) as visit:
+        visit.page.wait_for_selector(".pk-lifting[data-live]")
+        before, box = pixels(visit), top(visit).bounding_box()
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        visit.swipe(middle, 80, 0)
+        assert (pixels(visit) != before).mean() > 0.01
+        assert visit.page.evaluate("scrollY") == 0
+        visit.swipe(middle, 0, -120)
+        visit.page.wait_for_function("scrollY > 60")
+        assert visit.complaints == []
+
+
 def test_it_plays_pauses_and_rests_where_motion_is_not_wanted(browser, address, visit):
     drawn = "document.querySelector('.pk-lifting canvas').dataset.drawn"
     at_rest = visit.page.evaluate(drawn)

@@ -75,6 +75,23 @@ class Visit:
             self.page.wait_for_function("f => f.dataset.ready === 'true'", arg=figure, timeout=60_000)
         return self.page.query_selector_all("figure.pk-figure")
 
+    def fingers(self, moments):
+        """Touches of any number of fingers, moment by moment, as a screen reports them; no points: all are lifted."""
+        screen = self.context.new_cdp_session(self.page)
+        count = 0
+        for points in moments:
+            kind = "touchEnd" if not points else "touchStart" if len(points) > count else "touchMove"
+            touches = [dict(x=x, y=y, id=k) for k, (x, y) in enumerate(points)]
+            screen.send("Input.dispatchTouchEvent", dict(type=kind, touchPoints=touches))
+            self.page.wait_for_timeout(20)
+            count = len(points)
+        screen.detach()
+
+    def swipe(self, start, across, down):
+        """One finger from a place of the window to another, in eight steps."""
+        x, y = start
+        self.fingers([[(x + across * k / 8, y + down * k / 8)] for k in range(9)] + [[]])
+
     def __enter__(self):
         return self
 
