@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit demo balancing plotly fuzz bench reproduce notebooks linkcheck newer lock release clean
+.PHONY: help book test lint unit demo balancing plotly detect fuzz bench reproduce notebooks linkcheck newer lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,24 @@ balancing: demo ## make the embedded real recording, posekit/datasets/balancing.
 
 plotly: $(INSTALLED) ## fetch plotly.js with nothing but the traces that the book draws (0.6 MB, MIT), into data/
 	PYTHONPATH=book $(BIN)/python book/fetch_plotly.py
+
+# mediapipe wants another NumPy than posekit, so that it has an environment of its own.
+DETECT_PYTHON ?= $(PYTHON)
+DETECT := _build/detect
+
+detect: $(INSTALLED) $(DETECT)/installed ## find the joints in your videos with MediaPipe: make detect VIDEOS=FOLDER; without, those of "balancing"
+ifdef VIDEOS
+	$(BIN)/python book/detect.py $(VIDEOS)
+else
+	$(PIP) download --no-deps --dest data pose2sim==0.10.49
+	$(BIN)/python book/make_balancing_video.py
+endif
+
+$(DETECT)/installed: book/detect_requirements.txt
+	@$(DETECT_PYTHON) -c 'import sys; v = sys.version_info[:2]; v > (3, 12) and sys.exit("mediapipe 0.10.21 has no wheel for Python %d.%d; name one that is 3.11 or 3.12: make detect DETECT_PYTHON=python3.12" % v)'
+	$(DETECT_PYTHON) -m venv $(DETECT)
+	$(DETECT)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --requirement $<
+	touch $@
 
 fuzz: $(INSTALLED) ## read 100,000 damaged files (fewer: CASES=1000; some kinds: TARGETS="npz record"; keep figures: FIGURES=book/fuzz.json)
 	$(BIN)/python tests/fuzz/run.py $(TARGETS) --cases $(or $(CASES),100000) --seed $(or $(SEED),0) $(if $(FIGURES),--figures $(FIGURES))

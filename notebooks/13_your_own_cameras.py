@@ -16,6 +16,7 @@
 # - what files a recording consists of, and how they become a dataset;
 # - what to measure before you trust it, without a single 3D label;
 # - what each mistake looks like, and its likely cause;
+# - how to begin with nothing but videos;
 # - why two detectors can both be right and still disagree.
 #
 # **What you need**
@@ -27,6 +28,7 @@
 #
 # To do the same with your own recording you need two cameras or more that film the same moments, their calibration, and a detector's 2D joints.
 # Pose2Sim, Caliscope, FreeMoCap and Anipose calibrate webcams and phones with a printed board.
+# If you have the videos but no joints yet, [](#from-video) says how to find them.
 #
 # **Time.** 20 minutes to read, one to run.
 
@@ -70,7 +72,8 @@ from posekit.rig import (
     with_skeleton,
 )
 from posekit.skeleton import HUMANEVA_15
-from posekit.skeletons import BODY_25B, LIMBS_13, map_joints
+from posekit.skeletons import BODY_25B, LIMBS_13, MEDIAPIPE_33, map_joints
+from posekit.tracks import undo_swaps
 from posekit.triangulation import triangulate
 
 torch.set_num_threads(1)  # small networks run fastest on one
@@ -539,14 +542,197 @@ Markdown(table(["offsets of", "`mpjpe`, mm"], rows))
 #
 # This is why the measure above compares with the same detector, why a table in one paper seldom compares with a table in another, and why `map_joints` maps names but promises nothing about places.
 #
+# (from-video)=
+# ## From video
+#
+# So far somebody else had found the joints. With a detector of your own you can begin with the videos.
+# Two webcams or phones will do:
+#
+# 1. Put them where their lines of sight cross at about a right angle, and do not move them any more.
+# 2. Calibrate them with a printed board, as the programs named above explain, in the mode in which you will film.
+# 3. Film at one frame rate. Clap your hands where all cameras see it, and cut every video so that it begins with the clap and has as many frames as the others.
+# 4. Put the calibration and the videos into one folder, the videos under the names of their cameras.
+# 5. Have the joints found, then go on as above:
+#
+# ```text
+# make detect VIDEOS=FOLDER
+# python -m posekit.rig check FOLDER --frame-rate 30
+# ```
+#
+# `make detect` runs in the folder of this book's source. It installs MediaPipe {cite}`bazarevsky2020blazepose` in an environment of its own, on Python 3.11 or 3.12, and works without a network from then on.
+# Every frame is looked at by itself, and what MediaPipe finds of one person goes to `FOLDER/joints.csv`.
+# Videos of other lengths, frame rates or sizes, and one without a camera in the calibration, are refused by name.
+#
+# Without `VIDEOS` it fetches the four videos that come with Pose2Sim. They turn out to show the very moments that OpenPose looked at above.
+# What MediaPipe found in them comes with posekit:
+
+# %%
+seen = load_dataset("balancing", "all", detector="mediapipe")
+seen
+
+# %% [markdown]
+# Two detectors on one recording: whatever they agree on does not come from either.
+#
+# First the same questions as before:
+
+
+# %%
+def questioned(dataset):
+    cameras = Calibration(dataset.view_names, dataset.cameras[0])
+    joints = dataset.skeleton, dataset.pixels, dataset.confidence
+    return check(cameras, Detections(dataset.view_names, *joints, folder))
+
+
+first_look = questioned(seen)
+print(*first_look.findings, sep="\n\n")
+
+# %% [markdown]
+# This is the detector's own mistake. `undo_swaps` triangulates from the other three views and exchanges left and right in this one where that fits far better.
+
+# %%
+righted = undo_swaps(seen)
+swapped = (righted.pixels != seen.pixels).flatten(2).any(-1)
+counts = dict(zip(seen.view_names, swapped.sum(0).tolist()))
+assert "exchanged" in first_look.findings[0].what
+assert sorted(counts.values())[:3] == [0, 0, 0]
+assert swapped[moment, 1]
+print("frames exchanged:", counts)
+
+# %% tags=["hide-input"]
+panels = [
+    Panel(title, [Layer(d.pixels[[moment], 1] - corner, MEDIAPIPE_33)], image_size=cut)
+    for title, d in {"as MediaPipe saw it": seen, "exchanged back": righted}.items()
+]
+alt = (
+    "The second camera's 2D pose at one moment, as found and exchanged back. The lines are "
+    "the same; what is blue on the one side is orange on the other."
+)
+show(panels, alt)
+
+# %% [markdown]
+# With two cameras neither can outvote the other; of three, two are left to judge the third, and if they differ nobody can tell which of them is right. `undo_swaps` therefore needs four.
+#
+# Then there is the finding that we know:
+
+# %%
+second_look = questioned(righted)
+print(*second_look.findings, sep="\n\n")
+
+# %% [markdown]
+# OpenPose's joints had said the same of these cameras. Does one detector's correction hold for the other?
+# We take the cameras that were adjusted to OpenPose's joints, on the first 70 frames, and see how far MediaPipe's joints are from the triangulated ones:
+
+
+# %%
+def errors_px(dataset):
+    points = reconstruct(dataset, smoothing_s=0.0).poses_world.unsqueeze(1)
+    off = dataset.frame_cameras.world_to_pixels(points) - dataset.pixels
+    return off.norm(dim=-1).transpose(0, 1).flatten(1).nanmedian(-1).values
+
+
+in_place = replace(righted, cameras=train.cameras)
+given_px, adjusted_px = errors_px(righted), errors_px(in_place)
+assert adjusted_px.mean() < 0.8 * given_px.mean()
+
+# %% tags=["hide-input"]
+rows = [
+    [name, f"{given:.1f}", f"{by_openpose:.1f}"]
+    for name, given, by_openpose in zip(seen.view_names, given_px, adjusted_px)
+]
+Markdown(table(["MediaPipe, error in px", "as given", "adjusted to OpenPose's"], rows))
+
+# %% [markdown]
+# It does: no detector made it up that these cameras are not where the calibration says.
+#
+# Now 3D, robustly and through a filter without delay:
+
+# %%
+filmed = reconstruct(in_place, cutoff_hz=6.0)
+scene_figure(
+    filmed.poses_world[::2],
+    filmed.cameras[0],
+    filmed.view_names,
+    MEDIAPIPE_33,
+    filmed.frame_rate / 2,
+    pixels=filmed.pixels[::2],
+)
+
+# %% [markdown]
+# Do the bones keep their lengths?
+
+# %% tags=["hide-input"]
+rows = []
+for joint in ("elbow", "wrist", "knee", "ankle"):
+    for name in (f"left_{joint}", f"right_{joint}"):
+        lengths = MEDIAPIPE_33.bone_lengths(filmed.poses_world)
+        lengths = lengths[:, MEDIAPIPE_33.index(name) - 1]
+        low, middle, high = lengths.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+        rows.append([name, f"{1000 * middle:.0f}", f"{1000 * (high - low):.0f}"])
+Markdown(table(["bone to", "length, mm", "middle half within, mm"], rows))
+
+# %% [markdown]
+# And how far is this person from the one that OpenPose's joints make, with the same cameras, filter and moments?
+# We compare the joints that both name, with and without each care that was taken.
+
+# %%
+shared = tuple(j for j in MEDIAPIPE_33.joints if j in BODY_25B.joints)
+theirs = reconstruct(replace(recording, cameras=train.cameras), cutoff_hz=6.0)
+theirs = map_joints(theirs.poses_world, BODY_25B.joints, shared)
+
+
+def apart_from_theirs(dataset, robust=True):
+    ours = reconstruct(dataset, cutoff_hz=6.0, robust=robust).poses_world
+    ours = map_joints(ours, MEDIAPIPE_33.joints, shared)
+    return 1000 * (ours - theirs).norm(dim=-1).nanmean(0)
+
+
+# %%
+still_swapped = replace(seen, cameras=train.cameras)
+apart = {
+    "every view counts alike": apart_from_theirs(still_swapped, robust=False),
+    "robust": apart_from_theirs(still_swapped),
+    "exchanged back, and robust": apart_from_theirs(in_place),
+}
+plain_mm, robust_mm, both_mm = (joints.mean().item() for joints in apart.values())
+assert max(robust_mm, both_mm) < 0.6 * plain_mm
+
+# %% tags=["hide-input"]
+rows = [[title, f"{joints.mean():.0f}"] for title, joints in apart.items()]
+Markdown(table(["MediaPipe's person from OpenPose's", "mm"], rows))
+
+# %% [markdown]
+# A view that contradicts the others for a while does little harm if triangulation is robust, and this is the default.
+# What remains is no noise, or not only. By joint:
+
+# %% tags=["hide-input"]
+right_or_middle = [j for j in shared if not j.startswith("left")]
+by_joint = {
+    j: both.item() for j, both in zip(shared, apart["exchanged back, and robust"])
+}
+rows = [[j, f"{by_joint[j]:.0f}"] for j in sorted(right_or_middle, key=by_joint.get)]
+Markdown(table(["joint", "mm apart"], rows))
+
+# %%
+hips, shoulders = (
+    mean(by_joint[f"{side}_{joint}"] for side in ("left", "right"))
+    for joint in ("hip", "shoulder")
+)
+assert hips > 1.3 * shoulders
+
+# %% [markdown]
+# Hips are further apart than shoulders: these are the two right places of the section before, now for two detectors.
+# Nobody wore markers here, so we cannot say who is nearer to the bones.
+# Nor does MediaPipe's model know toes as OpenPose's does: it has a heel and one point at the tip of each foot, and no big and small toe to compare.
+#
 # ## The same without Python
 #
 # ```text
 # python -m posekit.rig check FOLDER --frame-rate 60
-# python -m posekit.rig triangulate FOLDER --frame-rate 60 --adjust
-# python -m posekit.rig lift FOLDER --frame-rate 60 --adjust
+# python -m posekit.rig triangulate FOLDER --frame-rate 60 --adjust --undo-swaps
+# python -m posekit.rig lift FOLDER --frame-rate 60 --adjust --undo-swaps
 # ```
 #
+# `--cutoff 6` smooths by the filter of the second part. Leave out what you do not need; `--undo-swaps` needs four cameras.
 # Results go to `FOLDER/posekit`: a report as a page that opens in any browser, the 3D joints as TRC and npz, the lifter.
 # Nothing that was there before is touched.
 #
@@ -556,6 +742,8 @@ Markdown(table(["offsets of", "`mpjpe`, mm"], rows))
 # - Views that should agree, bones that should keep their lengths and people of the right size tell much about a recording without labels. Cameras that disagreed were found, and adjusting them helped on frames that they were not adjusted to.
 # - Each fault has a face, but not all can be seen in the images: measure, too.
 # - Joints of the same name are not the same point.
+# - From videos a detector of your own makes such a recording. It brings errors of its own, such as exchanged sides; other views tell them, if there are enough of them.
+# - What two detectors find independently, here a camera that was moved, is in the recording.
 #
 # ## Exercises
 #

@@ -59,7 +59,7 @@ def load_dataset(
         noise_px, missing, noise_correlation, missing_run, swapped: the faults of an imperfect detector; see
             `detector.Detector`.
         noise_seed: of that noise; it differs between the splits.
-        options: of the dataset's own function, such as `lens`, `subjects` and `actions`.
+        options: of the dataset's own function, such as `lens`, `subjects` and `actions`; of `balancing`, `detector`.
 
     Raises:
         ValueError: for an unknown name, split or option value; the valid ones are listed.

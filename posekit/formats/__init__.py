@@ -22,6 +22,7 @@ from posekit.formats.checks import check_rig
 from posekit.formats.contents import Calibration, Detections
 from posekit.formats.deeplabcut import read_deeplabcut
 from posekit.formats.mediapipe import read_mediapipe
+from posekit.formats.mediapipe import write_mediapipe as write_mediapipe
 from posekit.formats.movement import from_xarray as from_xarray
 from posekit.formats.movement import poses_from_xarray as poses_from_xarray
 from posekit.formats.movement import poses_to_xarray as poses_to_xarray

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -24,9 +25,18 @@ from posekit.rig.page import report_page
 from posekit.rig.steps import SMOOTHING_S, adjust, learn_to_lift, level, reconstruct
 from posekit.sequences import MultiViewDataset
 from posekit.skeletons import SKELETONS
+from posekit.tracks import undo_swaps
 
 FIRST, GAP = 0.7, 0.05
 """The lifter learns from the first share of the frames, and is measured on the last, with a gap between them."""
+
+
+class Steps(NamedTuple):
+    """What is done to a recording: exchange sides back, adjust the cameras; and the options of `reconstruct`."""
+
+    unswapped: bool
+    adjusted: bool
+    options: dict
 
 
 def common(command: Callable) -> Callable:
@@ -52,10 +62,32 @@ def common(command: Callable) -> Callable:
     return run
 
 
-smoothing = click.option(
-    "--smoothing", default=SMOOTHING_S, show_default=True, type=click.FloatRange(min=0), help="Window in seconds; 0 for none."
-)
-adjusting = click.option("--adjust", "adjusted", is_flag=True, help="Adjust where the cameras stand and look to the joints.")
+def reconstructing(command: Callable) -> Callable:
+    """The options that say how 3D is made; they reach the command as one mapping."""
+
+    @click.option(
+        "--smoothing",
+        default=SMOOTHING_S,
+        show_default=True,
+        type=click.FloatRange(min=0),
+        help="Window in seconds; 0 for none.",
+    )
+    @click.option(
+        "--cutoff",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Smooth by a Butterworth filter instead, with this cut-off in Hz.",
+    )
+    @click.option("--plain", is_flag=True, help="Let every view count alike, also one that does not fit the others.")
+    @click.option(
+        "--undo-swaps", "unswapped", is_flag=True, help="Exchange left and right where that fits the other views better."
+    )
+    @click.option("--adjust", "adjusted", is_flag=True, help="Adjust where the cameras stand and look to the joints.")
+    @wraps(command)
+    def run(*arguments, smoothing: float, cutoff: float | None, plain: bool, unswapped: bool, adjusted: bool, **options):
+        steps = dict(smoothing_s=smoothing, cutoff_hz=cutoff, robust=not plain)
+        command(*arguments, how=Steps(unswapped, adjusted, steps), **options)
+
+    return run
 
 
 @click.group()
@@ -77,31 +109,29 @@ def check_command(folder: Path, out: Path, read: dict) -> None:
 
 
 @main.command("triangulate")
-@smoothing
-@adjusting
+@reconstructing
 @common
-def triangulate_command(folder: Path, out: Path, read: dict, smoothing: float, adjusted: bool) -> None:
+def triangulate_command(folder: Path, out: Path, read: dict, how: Steps) -> None:
     """Write the 3D joints as poses.trc and poses.npz, and report.html."""
     rig, report = _checked(folder, out, read)
     _show_findings(report)
-    dataset = _reconstructed(rig, out, smoothing, adjusted)
+    dataset = _reconstructed(rig, out, how)
     _write(out / "poses.trc", lambda path: write_poses(path, dataset.poses_world, dataset.skeleton.joints, dataset.frame_rate))
     arrays = dict(poses_world=dataset.poses_world.numpy(), joints=np.array(dataset.skeleton.joints))
     _write_npz(out / "poses.npz", **arrays, frame_rate=np.array(dataset.frame_rate))
 
 
 @main.command("lift")
-@smoothing
-@adjusting
+@reconstructing
 @click.option("--epochs", default=40, show_default=True, type=click.IntRange(min=1), help="Passes over the poses.")
 @common
-def lift_command(folder: Path, out: Path, read: dict, smoothing: float, adjusted: bool, epochs: int) -> None:
+def lift_command(folder: Path, out: Path, read: dict, how: Steps, epochs: int) -> None:
     """Learn to tell 3D from one view, and measure it on later frames; write lifter.safetensors and lifted.npz."""
     rig, report = _checked(folder, out, read)
     _show_findings(report)
-    dataset = _reconstructed(rig, out, smoothing, adjusted)
+    dataset = _reconstructed(rig, out, how)
     train, test = dataset.frames(0, int(FIRST * len(dataset))), dataset.frames(int((FIRST + GAP) * len(dataset)))
-    lifter, result = learn_to_lift(*_upright(train, test), epochs=epochs)
+    lifter, result = learn_to_lift(*_upright(train, test, how.options), epochs=epochs)
     _write(out / "lifter.safetensors", lambda path: save_module(lifter, path))
     _write_npz(out / "lifted.npz", poses_camera=lift_dataset(lifter, test).numpy(), view_names=np.array(test.view_names))
     errors = result.metrics_mm
@@ -137,25 +167,27 @@ def _show_findings(report: Report) -> None:
         click.echo(f"\n{finding}", err=True)
 
 
-def _reconstructed(rig: Rig, out: Path, smoothing: float, adjusted: bool) -> MultiViewDataset:
+def _reconstructed(rig: Rig, out: Path, how: Steps) -> MultiViewDataset:
     """The recording with its 3D; adjusted cameras are written beside it."""
     dataset = rig.dataset()  # refuses what cannot be one recording
-    if adjusted:
+    if how.unswapped:
+        dataset = undo_swaps(dataset)
+    if how.adjusted:
         dataset = adjust(dataset)
         found = Calibration(dataset.view_names, dataset.cameras[0])
         _write(out / "calibration.toml", lambda path: write_toml(path, found, coefficients=5))
-    return reconstruct(dataset, smoothing)
+    return reconstruct(dataset, **how.options)
 
 
-def _upright(*parts: MultiViewDataset) -> list[MultiViewDataset]:
+def _upright(train: MultiViewDataset, test: MultiViewDataset, options: dict) -> tuple[MultiViewDataset, MultiViewDataset]:
     """Datasets whose z is up, as scenes need it; said where it was not."""
-    ankles = [parts[0].skeleton.index(f"{side}_ankle") for side in ("left", "right")]
-    body = parts[0].poses_world[:, parts[0].skeleton.index("thorax")] - parts[0].poses_world[:, ankles].mean(1)
+    ankles = [train.skeleton.index(f"{side}_ankle") for side in ("left", "right")]
+    body = train.poses_world[:, train.skeleton.index("thorax")] - train.poses_world[:, ankles].mean(1)
     if (body[:, 2] / body.norm(dim=-1)).nanmedian() > 0.5:
-        return list(parts)
+        return train, test
     click.echo("the calibration's z is not up: the world was turned until people stand")
-    first = level(parts[0])
-    return [first, *(reconstruct(replace(part, cameras=first.cameras)) for part in parts[1:])]
+    upright = level(train)
+    return upright, reconstruct(replace(test, cameras=upright.cameras), **options)
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:

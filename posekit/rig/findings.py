@@ -116,7 +116,10 @@ def _coverage(quality: Quality) -> Iterator[Finding]:
 
 def _readings(quality: Quality) -> Iterator[Finding]:
     causes = {
-        "left and right exchanged": (quality.swapped_sides, "a detector that confuses the sides; exchange them in this view"),
+        "left and right exchanged": (
+            quality.swapped_sides,
+            "a detector that confuses the sides; exchange them back, see tracks.undo_swaps",
+        ),
         "mirrored": (quality.mirrored, "a mirrored video, as webcams show it; mirror it back and detect again"),
     }
     reading, (share, cause) = max(causes.items(), key=lambda item: item[1][0].max())

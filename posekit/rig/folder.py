@@ -71,13 +71,8 @@ def read_rig(
         FileNotFoundError: if there is no such folder.
         DataFileError: if a calibration or 2D joints are missing, there are several, or they cannot be read.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; expected one with a calibration and 2D joints")
-    places = list(_folders(folder, Path(leave_out or folder / OUTPUT).resolve()))
-    kind, path = _only(folder, "calibration", _calibrations(places), "a .toml file with cameras, a .qca.txt file, or intri.yml")
-    options = {"units": units} if kind != "qualisys" else {}
-    calibration = read_calibration(path, kind, **options)
+    folder, places = Path(folder), _places(folder, leave_out)
+    kind, path, calibration = _calibration(folder, places, units)
     expected = "folders of OpenPose's .json files, or DeepLabCut's or MediaPipe's .csv files"
     detector, place = _only(folder, "2D joints", _joints(places), expected)
     name, why = (skeleton, "as given") if skeleton else _skeleton(detector, place)
@@ -100,6 +95,34 @@ def read_rig(
         f"frame rate: {frame_rate or FRAME_RATE:g} per second, {rate}",
     )
     return Rig(matched, detections, frame_rate or FRAME_RATE, recognised)
+
+
+def find_calibration(folder: str | Path, *, units: str | None = None, leave_out: str | Path | None = None) -> Calibration:
+    """Find and read the calibration in a folder, as `read_rig` does; 2D joints need not be there yet.
+
+    Args:
+        folder, units, leave_out: as for `read_rig`.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        DataFileError: if there is no calibration, there are several, or it cannot be read.
+    """
+    return _calibration(Path(folder), _places(folder, leave_out), units)[-1]
+
+
+def _places(folder: str | Path, leave_out: str | Path | None) -> list[Path]:
+    """The folders in which files are looked for."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; expected one with a calibration and 2D joints")
+    return list(_folders(folder, Path(leave_out or folder / OUTPUT).resolve()))
+
+
+def _calibration(folder: Path, places: list[Path], units: str | None) -> tuple[str, Path, Calibration]:
+    """The only calibration: its format, where it lies, and what is in it."""
+    kind, path = _only(folder, "calibration", _calibrations(places), "a .toml file with cameras, a .qca.txt file, or intri.yml")
+    options = {"units": units} if kind != "qualisys" else {}
+    return kind, path, read_calibration(path, kind, **options)
 
 
 def _paired(calibration: Calibration, detector: str, place: Path, pairs: dict[str, str] | None) -> Calibration | None:

@@ -15,9 +15,9 @@ from posekit.scenes import Mix, Scenes
 from posekit.sequences import MultiViewDataset
 from posekit.skeleton import Skeleton
 from posekit.skeletons import map_confidence, map_joints
-from posekit.smoothing import smooth_over_time
+from posekit.smoothing import butterworth, smooth_over_time
 from posekit.training import fit
-from posekit.triangulation import Triangulation, triangulate
+from posekit.triangulation import Triangulation, triangulate, triangulate_robustly
 
 
 def adjust(dataset: MultiViewDataset) -> MultiViewDataset:
@@ -30,23 +30,43 @@ def adjust(dataset: MultiViewDataset) -> MultiViewDataset:
     return replace(dataset, cameras=with_adjusted(dataset.cameras, adjusted))
 
 
-def reconstruct(dataset: MultiViewDataset, smoothing_s: float = SMOOTHING_S) -> MultiViewDataset:
+def reconstruct(
+    dataset: MultiViewDataset,
+    smoothing_s: float = SMOOTHING_S,
+    *,
+    cutoff_hz: float | None = None,
+    robust: bool = True,
+) -> MultiViewDataset:
     """The dataset with triangulated poses, smoothed over time, in the place of its labels.
 
     Args:
         dataset: its `poses_world` are not read.
         smoothing_s: standard deviation, in seconds, of the window over which they are smoothed; 0 for none.
+        cutoff_hz: smooth by `smoothing.butterworth` with this cut-off instead.
+        robust: see `triangulation_of`.
+
+    Raises:
+        ValueError: for a cut-off that is not between 0 and half of the frame rate.
     """
-    poses = triangulation_of(dataset).points
-    if smoothing_s:
-        trust = dataset.confidence.sum(1).double()
-        poses = smooth_over_time(poses, trust, dataset, smoothing_s * dataset.frame_rate)
+    found = triangulation_of(dataset, robust)
+    poses = found.points
+    if cutoff_hz is not None:
+        poses = butterworth(poses, dataset, cutoff_hz)
+    elif smoothing_s:
+        poses = smooth_over_time(poses, found.weights.sum(-2), dataset, smoothing_s * dataset.frame_rate)
     return dataset.with_poses(poses)
 
 
-def triangulation_of(dataset: MultiViewDataset) -> Triangulation:
-    """Every joint from all views that found it, weighted by confidence."""
-    return triangulate(dataset.pixels, dataset.frame_cameras, dataset.confidence)
+def triangulation_of(dataset: MultiViewDataset, robust: bool = True) -> Triangulation:
+    """Every joint from all views that found it, weighted by confidence.
+
+    Args:
+        dataset: its `poses_world` are not read.
+        robust: give views that do not fit the others little say, with three views or more; see
+            `triangulation.triangulate_robustly`. Two cannot outvote each other.
+    """
+    outvoted = robust and len(dataset.view_names) > 2
+    return (triangulate_robustly if outvoted else triangulate)(dataset.pixels, dataset.frame_cameras, dataset.confidence)
 
 
 def with_skeleton(dataset: MultiViewDataset, skeleton: Skeleton) -> MultiViewDataset:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from posekit.formats import read_detections, read_mediapipe
-from posekit.formats.contents import DataFileError
+from posekit.formats import read_detections, read_mediapipe, write_mediapipe
+from posekit.formats.contents import DataFileError, Detections
 from posekit.formats.people import most_confident, same_person
 from posekit.skeleton import HUMANEVA_15, Skeleton
 from posekit.skeletons import BODY_25, BODY_25B, KEYPOINTS, MEDIAPIPE_33, map_joints
@@ -180,6 +180,27 @@ def test_mediapipe_is_read_from_caliscope(tmp_path, see, calibration, camera, st
     torch.testing.assert_close(read.pixels, expected, equal_nan=True)
     assert torch.equal(read.confidence, expected.isfinite().all(-1).float())
     assert read.view_names == ("0", "1", "2", "3")
+
+
+def test_mediapipe_is_written_with_its_visibility_and_read_back(tmp_path, see):
+    names = KEYPOINTS["mediapipe33"]
+    pixels = see(names)
+    pixels[7] = torch.nan
+    pixels[2, 1] = torch.nan
+    found = map_joints(pixels, names, MEDIAPIPE_33.joints)
+    trust = torch.linspace(0.2, 1, found[..., 0].numel()).view(found.shape[:-1]) * found.isfinite().all(-1)
+    written = Detections(("left", "right", "cam3", "cam10"), MEDIAPIPE_33, found, trust, tmp_path)
+    write_mediapipe(tmp_path / "joints.csv", written)
+    read = read_mediapipe(tmp_path / "joints.csv")
+    order = [written.view_names.index(view) for view in read.view_names]
+    assert sorted(read.view_names) == sorted(written.view_names)
+    torch.testing.assert_close(read.pixels, found[:, order], equal_nan=True, atol=0.011, rtol=0)
+    own = [MEDIAPIPE_33.index(joint) for joint in names]  # the others are derived when the file is read
+    torch.testing.assert_close(read.confidence[..., own], trust[:, order][..., own], atol=6e-5, rtol=0)
+    text = (tmp_path / "joints.csv").read_text()
+    (tmp_path / "joints.csv").write_text(text.replace(",1.0000", ",1.2000", 1))
+    with pytest.raises(DataFileError, match=r"joints.csv: visibility from 0.2\d* to 1.2; expected 0 to 1"):
+        read_mediapipe(tmp_path / "joints.csv")
 
 
 def test_a_wrong_mediapipe_file_names_itself(tmp_path, see):

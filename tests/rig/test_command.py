@@ -13,7 +13,7 @@ from posekit.datasets import load_dataset
 from posekit.formats import read_trc, write_openpose, write_toml
 from posekit.formats.contents import Calibration, DataFileError, Detections
 from posekit.lifters import load_lifter
-from posekit.rig import read_rig
+from posekit.rig import read_rig, reconstruct
 from posekit.rig.__main__ import main
 from posekit.skeletons import KEYPOINTS, SKELETONS, map_joints
 
@@ -79,6 +79,29 @@ def test_triangulate_and_lift_leave_their_results_in_the_folder(short):
     assert {path: after[path] for path in before} == before
     results = {"calibration.toml", "lifted.npz", "lifter.safetensors", "poses.npz", "poses.trc", "report.html"}
     assert {path.name for path in set(after) - set(before)} == results - {"calibration.toml"}
+
+
+def test_how_3d_is_made_is_an_option(folder, tmp_path):
+    """Each option changes the result; a cut-off that the frame rate does not allow and swaps of too few views are refused."""
+    results = {}
+    for options in ((), ("--cutoff", 4), ("--plain",), ("--undo-swaps",)):
+        done = run("triangulate", folder, "--frame-rate", 60, "--out", tmp_path, *options)
+        assert done.exit_code == 0, done.output
+        results[options] = np.load(tmp_path / "poses.npz")["poses_world"]
+    dataset = read_rig(folder, frame_rate=60.0).dataset()
+    assert np.allclose(results["--cutoff", 4], reconstruct(dataset, cutoff_hz=4.0).poses_world, atol=1e-5)
+    assert np.allclose(results["--plain",], reconstruct(dataset, robust=False).poses_world, atol=1e-5)
+    assert not np.allclose(results[()], results["--plain",], atol=1e-3)
+    assert np.allclose(results["--undo-swaps",], results[()], atol=1e-5)  # OpenPose did not exchange any
+    done = run("triangulate", folder, "--frame-rate", 60, "--out", tmp_path, "--cutoff", 30)
+    assert done.exit_code == 1
+    assert "cutoff_hz must be between 0 and half of" in done.output
+
+
+def test_swaps_of_three_views_are_refused(short):
+    done = run("triangulate", short[0], "--undo-swaps", "--out", short[0] / "posekit")
+    assert done.exit_code == 1
+    assert "swaps can be told with four views or more, got 3" in done.output
 
 
 def test_results_do_not_go_among_the_files(short):

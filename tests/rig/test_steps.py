@@ -11,6 +11,7 @@ from posekit.rig import adjust, evaluate_without_labels, learn_to_lift, reconstr
 from posekit.rig.steps import level
 from posekit.skeleton import HUMANEVA_15
 from posekit.skeletons import COCO_17
+from posekit.smoothing import butterworth
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,24 @@ def test_smoothing_takes_tremor_away_and_keeps_the_path(exact):
         return (dataset.poses_world - exact.poses_world).norm(dim=-1).mean()
 
     assert error(smooth) < 0.7 * error(raw)
+
+
+def test_a_view_that_does_not_fit_has_little_say_unless_told_otherwise(exact):
+    blundering = replace(exact, pixels=exact.pixels.clone())
+    blundering.pixels[:, 1, 4] += 80.0
+    robust, plain = (reconstruct(blundering, smoothing_s=0.0, robust=robust) for robust in (True, False))
+    error = [(found.poses_world - exact.poses_world).norm(dim=-1)[:, 4].median() for found in (robust, plain)]
+    assert error[0] < 2e-3 < 2e-2 < error[1]
+    pair = exact.select_views(list(exact.view_names[:2]))  # two cannot outvote each other
+    assert torch.equal(reconstruct(pair).poses_world, reconstruct(pair, robust=False).poses_world)
+
+
+def test_a_cut_off_smooths_by_a_butterworth_filter(exact):
+    noisy = exact.with_detector_noise(5.0, 0.0, torch.Generator().manual_seed(0))
+    raw, smooth = reconstruct(noisy, smoothing_s=0.0), reconstruct(noisy, cutoff_hz=6.0)
+    torch.testing.assert_close(smooth.poses_world, butterworth(raw.poses_world, noisy, 6.0), atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="cutoff_hz must be between 0 and half of"):
+        reconstruct(noisy, cutoff_hz=noisy.frame_rate)
 
 
 def test_adjusting_exact_cameras_leaves_them(exact):
