@@ -126,7 +126,8 @@ class Lifter(nn.Module):
 # Its output is **root-anchored**: the first of the 15 rows is the position of the root in camera coordinates,
 # and the others are offsets from the root.
 #
-# This is posekit's `FrameLifter` in its published form. To see that they agree, give both the same weights:
+# This is posekit's `FrameLifter` in its published form. With `norm="layer"`, which later chapters use, `nn.LayerNorm` takes the place of batch norm, and nothing else changes.
+# To see that they agree, give both the same weights:
 
 # %%
 ours = Lifter(15, width).eval()

@@ -86,7 +86,7 @@ list(views.__dataclass_fields__), views.screen.shape
 #
 # ![Three views of one moment are lifted by the same network to three 3D poses. Each is rotated, moved and projected into all three cameras: nine reprojections. In each camera they must agree with each other and with what it saw.](../book/images/procedure.svg)
 #
-# We begin with a lifter that has been trained for a single epoch, so that its guesses are poor,
+# We begin with a lifter that has been trained for a single epoch, with the defaults of `fit`, so that its guesses are poor,
 # and with one moment of the test clips, which it has never seen.
 
 # %%
@@ -147,7 +147,8 @@ reprojection_figure(guesses, moment, test.view_names, test.skeleton)
 # L = \sum_{i,j} \lVert x_{ij} - x_j \rVert + \sum_{i,k,j} \lVert x_{ij} - x_{kj} \rVert .
 # $$
 #
-# Its code takes means in three groups: own view ($i = j$), cross view ($i \neq j$), and consistency.
+# Its code takes means in three groups: own view ($i = j$), cross view ($i \neq j$), and consistency, where each pair of guesses counts once.
+# Their sum is what training makes small: `label_free_loss` lifts every view and adds the three up.
 # All nine reprojections of a whole batch come from one call, without a loop:
 
 # %%
@@ -157,30 +158,33 @@ projected = reprojections(poses, batch.cameras)
 projected.shape  # moments, from view, to view, joints, xy
 
 # %% [markdown]
-# And this is the loss:
+# And this is the loss. A joint that a camera did not see is NaN, so that `nanmean` leaves it out of the first two means; the third compares guesses, which have all joints:
 
 
 # %%
 def written_out(projected, screen):
-    to_seen = (projected - screen[:, None]).norm(dim=-1)
-    to_seen = to_seen.mean(dim=(0, 3))  # from view, to view
-    own = to_seen.diagonal().mean()
-    cross = to_seen[~torch.eye(3, dtype=torch.bool)].mean()
+    to_seen = (projected - screen[:, None]).norm(dim=-1)  # moments, from, to, joints
+    own = to_seen.diagonal(dim1=1, dim2=2).nanmean()
+    cross = to_seen[:, ~torch.eye(3, dtype=torch.bool)].nanmean()
     i, k = torch.triu_indices(3, 3, offset=1)
     consistency = (projected[:, i] - projected[:, k]).norm(dim=-1).mean()
     return own, cross, consistency
 
 
 # %% [markdown]
-# It equals posekit's, term by term.
+# It equals posekit's `multiview_loss`, term by term, on exact 2D joints and on noisy ones of which some are missing:
 
 # %%
-terms = zip(written_out(projected, batch.screen), multiview_loss(poses, batch))
-for ours, theirs in terms:
-    torch.testing.assert_close(ours, theirs)
+noisy = train.with_detector_noise(5.0, 0.05, generator(seed)).views()
+noisy = noisy[torch.arange(0, 600, 10)]
+assert noisy.screen.isnan().any()
+for seen in (batch, noisy):
+    terms = zip(written_out(projected, seen.screen), multiview_loss(poses, seen))
+    for ours, theirs in terms:
+        torch.testing.assert_close(ours, theirs)
 
 # %% [markdown]
-# posekit's `multiview_loss` does the same for any number of views, and leaves out joints that a camera did not see.
+# posekit's does the same for any number of views.
 # The gradient flows back through projection, lens, rotation and lifter.
 #
 # ## Training

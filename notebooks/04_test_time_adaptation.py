@@ -91,11 +91,12 @@ before = evaluate(lifter, test, metrics=MEASURES).metrics_mm
 # The report calls this **test-time adaptation** {cite}`jain2022pose`:
 # a small learning rate, the lifter in eval mode throughout, and every frame of the test set seen again and again.
 #
-# `adapt` is `fit` applied to a copy. This is all there is to it:
+# `adapt` is `fit` applied to a copy, at a constant learning rate:
 #
 # ```python
 # adapted = copy.deepcopy(lifter)
-# curve = fit(adapted, views, loss, switch="both", switch_after=0, ...)
+# options = dict(epochs=200, batch_size=64, learning_rate=4e-5, generator=generator)
+# curve = fit(adapted, views, loss, **options, switch="both", switch_after=0)
 # ```
 
 # %%

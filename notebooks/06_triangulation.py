@@ -318,7 +318,7 @@ assert abs(again[NAMES[0]] / again[NAMES[1]] - 1) < 0.01
 # A view that is far off counts as a blunder, no matter how far. The proposal with the least disagreement wins.
 # This is the idea of RANSAC {cite}`fischler1981random`, with distances counted up to a limit {cite}`torr2000mlesac`.
 # How far is far depends on the detector, so posekit estimates its typical error from the recording.
-# Then it moves the point to where the sum of these limited distances is least: a view has the less say the worse it fits; [its source](../book/api/geometry) is two pages long.
+# Then it moves the point to where the sum of these limited distances is least: a view has the less say the worse it fits; [the library's page](../book/api/geometry) leads to its source.
 
 # %% [markdown]
 # How much does that help? In each frame we let one view blunder in one joint, in a direction drawn at random; all else has ordinary noise.
