@@ -110,7 +110,7 @@ def test_each_step_has_the_nine_reprojections_of_its_epoch(people, guesses, lear
 def test_the_guesses_come_together_over_the_truth(people, learning):
     pose = people.poses_world[40]
     truth = [trace for trace in learning.data if trace.type == "scatter3d" and trace.name == "truth"]
-    assert max(np.nanmax(trace.z) for trace in truth) == pytest.approx(pose[:, 2].max(), abs=1e-3)
+    assert max(np.nanmax(trace.z) for trace in truth) == pytest.approx(pose[:, 2].max().item(), abs=1e-3)
 
     def spread(step):
         """How far apart the heads of the guesses are."""
