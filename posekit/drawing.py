@@ -28,6 +28,7 @@ PAGE_PX = {"wide": 720, "narrow": 330}  # of a figure in the book
 MARGIN = 0.97
 INSIDE = 0.002  # metres; plotly leaves out a line that lies on the border of its box
 PLAYBACK_RATE = 30  # drawn frames per second
+Arrangement = str | Callable[[bool], tuple[list[tuple], int]]
 UNNAMED = dict(showlegend=False, hoverinfo="skip")
 LOOK = dict(
     paper_bgcolor="rgba(0,0,0,0)",
@@ -84,7 +85,7 @@ def show(
     panels: list[Panel],
     alt: str,
     *,
-    arrange: str | Callable[[bool], tuple[list[tuple], int]] = "row",
+    arrange: Arrangement = "row",
     columns: int | None = None,
     height: int = 420,
     frame_rate: float | None = None,
@@ -322,7 +323,7 @@ def _floor(box) -> go.Scatter3d:
     return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color=FLOOR, width=1), **UNNAMED)
 
 
-def _placement(panels: list[Panel], arrange: str, height: int, narrow: bool, columns: int | None = None) -> dict:
+def _placement(panels: list[Panel], arrange: Arrangement, height: int, narrow: bool, columns: int | None = None) -> dict:
     """Where each panel and title goes, as plotly layout keys."""
     total = len(panels)
     page_px = PAGE_PX["narrow" if narrow else "wide"] - 16  # the figure's own margins

@@ -130,8 +130,9 @@ def training_figure(
         *reprojection_panels(poses_camera, views, view_names, skeleton),
     ]
     alt = (
-        f"A network learns, in {len(epochs)} steps of a slider. After each, in 3D, the {len(view_names)} guesses it makes from "
-        f"{', '.join(view_names)} over the true pose, in grey; their reprojections into all views over what was seen, in grey; "
+        f"What a network makes of one moment as it learns: {len(epochs)} steps from epoch {epochs[0]} to {epochs[-1]}, and the "
+        f"error at each. In 3D the {len(view_names)} guesses from {', '.join(view_names)} stand over the true pose, in grey; "
+        "beside them are their reprojections into all views over what was seen, in grey; "
         f"and a mark on the curve of the test error, which goes from {errors_mm[0]:.0f} to {errors_mm[-1]:.0f} mm."
     )
     names = [f"after epoch {epoch}: {error:.0f} mm" for epoch, error in zip(epochs, errors_mm)]

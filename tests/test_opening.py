@@ -48,7 +48,8 @@ def test_a_chapter_has_one_opening_and_hides_its_imports_and_alternative_texts(p
 
 def page_of(folder, *cells):
     """The HTML that a notebook of such cells becomes, with what the build complained about."""
-    nbformat.write(nbformat.v4.new_notebook(cells=list(cells)), folder / "index.ipynb")
+    language = {"language_info": {"name": "python", "pygments_lexer": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=list(cells), metadata=language), folder / "index.ipynb")
     done = subprocess.run([sys.executable, "-c", BUILD], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return (folder / "out" / "index.html").read_text(), done.stderr

@@ -39,7 +39,7 @@ def learning(people, guesses):
 def in_images(figure, axis, step):
     """What moves in the image with that x-axis, at a step of the slider: x and y of its lines."""
     frame = figure.frames[step]
-    drawn = [moved for index, moved in zip(frame.traces, frame.data) if figure.data[index].xaxis == axis]
+    drawn = [moved for index, moved in zip(frame.traces, frame.data) if getattr(figure.data[index], "xaxis", None) == axis]
     return np.concatenate([[line.x, line.y] for line in drawn], axis=1)
 
 
