@@ -100,10 +100,11 @@ point = wrist_of(moved)
 off = 1000 * (point - person[wrist]).norm(dim=-1)
 assert off[0] < 0.1
 assert (off.diff() > 0).all()
-f"{off[int(noise_px)]:.0f} mm at {noise_px:.0f} px, {off[-1]:.0f} mm at {steps[-1]:.0f} px"
+usual_mm, most_mm = off[int(noise_px)], off[-1]
+f"{usual_mm:.0f} mm at {noise_px:.0f} px, {most_mm:.0f} mm at {steps[-1]:.0f} px"
 
 # %% tags=["hide-input"]
-alt = f"Three rays, one from each camera, meet in the left wrist of a person in grey. As the slider adds noise to the 2D joints, the rays pass each other by, and the point triangulated from them moves away from the wrist: {off[int(noise_px)]:.0f} mm at {noise_px:.0f} px of noise, {off[-1]:.0f} mm at {steps[-1]:.0f} px."
+alt = f"Three rays, one from each camera, meet in the left wrist of a person in grey. As the slider adds noise to the 2D joints, the rays pass each other by, and the point triangulated from them moves away from the wrist: {usual_mm:.0f} mm at {noise_px:.0f} px of noise, {most_mm:.0f} mm at {steps[-1]:.0f} px."
 at = (person, "left_wrist", three, test.view_names, test.skeleton)
 names = [f"{step:.0f} px of noise" for step in steps]
 rays_figure(moved, {"triangulated": point}, *at, names, alt)
@@ -403,7 +404,8 @@ assert worse.any()
 assert not worse[steps > 5 * noise_px].any()
 assert off["robust"].max() > 1.2 * off["robust"][-1]
 assert (off["robust"][start:] < 1.1 * off["robust"][-1]).all()
-f"the robust point is the worse one from {steps[worse].min():.0f} to {steps[worse].max():.0f} px"
+least, most = steps[worse].min(), steps[worse].max()
+f"the robust point is the worse one from {least:.0f} to {most:.0f} px"
 
 # %% [markdown]
 # Now a whole recording, in which blunders happen to any joint, anywhere in the picture:
