@@ -15,6 +15,7 @@ from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
 from posebook.tryit_page import copy_files, prepared
+from posebook.yourself import copy_detector
 
 ASSETS = Path(__file__).parent / "assets"
 JUPYTER = Path(__file__).parent / "jupyter"  # its kernel is limited to the memory and time that readers have on Binder
@@ -83,6 +84,7 @@ def _copy_vendor(app, error):
         return
     static = Path(app.outdir) / "_static"
     copy_files(Path(app.srcdir), static)
+    copy_detector(Path(app.srcdir), static)
     (static / PALETTE).write_text(figure.palette_css())
     plotly = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
     _copy(plotly, static / PLOTLY)
