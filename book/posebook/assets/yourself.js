@@ -7,10 +7,11 @@
   const SIDE = 640; // pixels, of the square into which a picture is put, whose longer side it fills
   const SEEN = 0.5; // from this visibility on a joint counts as found
   const STEADY = 0.85; // how much of where the view looks is kept from one frame of a video to the next
+  const STEPS = 10; // with which the camera's height is found
   const SLIDERS = [
     { name: "view", label: "Field of view", value: 65, min: 25, max: 110, step: 1, read: (value) => `${value}°` },
     { name: "tilt", label: "Looks down by", value: 0, min: -30, max: 60, step: 1, read: (value) => `${value}°` },
-    { name: "above", label: "Camera above the floor", value: 1.4, min: 0.2, max: 4, step: 0.05, read: metres },
+    { name: "above", label: "Above the floor", value: 1.4, min: 0.2, max: 4, step: 0.05, read: metres },
   ];
   const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]; // a program that needs it
   const NOBODY =
@@ -113,7 +114,10 @@
 
   // ---- the page ----
   function build(place, manifest, { folder, bytes, keypoints, sources }) {
-    const state = { source: null, detector: null, landmarks: null, frame: null, about: null, busy: false };
+    const state = { source: null, detector: null, landmarks: null, frame: null, about: null, busy: false, settling: 0 };
+    const ankles = manifest.joints.flatMap((name, k) => (name.endsWith("ankle") ? [k] : []));
+    const lowest = (pose, joints) => Math.min(...joints.map((joint) => pose[joint][2]));
+    const onFloor = manifest.examples.reduce((sum, { pose }) => sum + lowest(pose, ankles) / manifest.examples.length, 0);
     const values = Object.fromEntries(SLIDERS.map(({ name, value }) => [name, value]));
     const ask = asker(here, show, (error) => say(`The lifter could not be loaded (${error.message}).`));
 
@@ -127,6 +131,7 @@
       say("Stopped. The picture is forgotten, and the camera is off.");
       open.focus(); // a button that is switched off would lose it
     });
+    const stand = button("Put the feet on the floor", settle);
     const status = element("p", { className: "pk-status", role: "status" });
     const told = element("p", { className: "pk-told" });
     const [clean, canvas] = [element("canvas"), element("canvas", { width: SIDE, height: SIDE, role: "img" })];
@@ -137,11 +142,13 @@
       slider(range, value, (number) => {
         values[range.name] = number;
         state.about = null;
+        if (range.name === "above") state.settling = 0; // the reader knows better
         question();
       }),
     );
+    const [height] = sliders.slice(-1);
     const camera = element("div", { className: "pk-camera", role: "group", ariaLabel: "What the lifter is told of your camera" }, ...sliders);
-    place.append(element("div", { className: "pk-controls" }, film, open, input, pause, stop), status, seen, lifted, camera, told);
+    place.append(element("div", { className: "pk-controls" }, film, open, input, pause, stop, stand), status, seen, lifted, camera, told);
     toggle();
 
     // A live region: it is written only where it says something new.
@@ -152,7 +159,7 @@
     function toggle() {
       const video = state.source instanceof HTMLVideoElement;
       pause.disabled = !video;
-      stop.disabled = !state.source;
+      stop.disabled = stand.disabled = !state.source;
       pause.textContent = video && state.source.paused ? "Play" : "Pause";
       place.dataset.on = Boolean(state.source);
     }
@@ -179,6 +186,7 @@
         state.detector.begin();
         if (state.source !== source) return;
         say(welcome);
+        state.settling = STEPS;
         if (source instanceof HTMLVideoElement) run(source);
         else await look(source);
       } catch (error) {
@@ -244,6 +252,8 @@
 
     function show({ pixels, camera, world }) {
       if (!state.source || !state.landmarks) return; // asked before it ended
+      const feet = ankles.filter((joint) => pixels[joint]);
+      if (state.settling && feet.length) return settleBy(lowest(world, feet) - onFloor, camera.center[2]);
       state.about = state.about ? world[0].map((value, axis) => STEADY * state.about[axis] + (1 - STEADY) * value) : world[0];
       show3d({ camera, flat: pixels, person: world, about: state.about });
       const guessed = manifest.joints.filter((_, joint) => !pixels[joint]);
@@ -252,6 +262,22 @@
       told.textContent =
         `The pelvis is ${metres(distance(world[0], camera.center))} from the camera. ` +
         (guessed.length ? `Guessed, not seen: ${guessed.join(", ")}.` : "");
+    }
+
+    // The camera's height is not known. The lifter's answer grows with it, and stands on the floor for one height only.
+    function settle() {
+      state.settling = STEPS;
+      question();
+    }
+
+    function settleBy(gap, asked) {
+      if (asked !== values.above) return; // the answer to a newer question is on its way
+      const { min, max } = SLIDERS.at(-1);
+      values.above = Math.min(Math.max(asked - 2 * gap, min), max);
+      height.set(values.above);
+      state.about = null;
+      state.settling -= 1;
+      question();
     }
 
     // ---- the picture, its keypoints as dots, and the bones of the joints that are lifted ----
