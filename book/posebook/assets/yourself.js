@@ -7,11 +7,10 @@
   const SIDE = 640; // pixels, of the square into which a picture is put, whose longer side it fills
   const SEEN = 0.5; // from this visibility on a joint counts as found
   const STEADY = 0.85; // how much of where the view looks is kept from one frame of a video to the next
-  const STEPS = 10; // with which the camera's height is found
   const SLIDERS = [
     { name: "view", label: "Field of view", value: 65, min: 25, max: 110, step: 1, read: (value) => `${value}°` },
     { name: "tilt", label: "Looks down by", value: 0, min: -30, max: 60, step: 1, read: (value) => `${value}°` },
-    { name: "above", label: "Above the floor", value: 1.4, min: 0.2, max: 4, step: 0.05, read: metres },
+    { name: "above", label: "Camera height", value: 1.4, min: 0.2, max: 4, step: 0.05, read: metres },
   ];
   const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]; // a program that needs it
   const NOBODY =
@@ -22,6 +21,8 @@
     NotFoundError: "No camera was found.",
     NotReadableError: "The camera is in use by another program.",
   };
+
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
   // An error whose message is meant for the reader.
   class Told extends Error {}
@@ -54,15 +55,15 @@
     await pose.initialize();
     let found = null;
     pose.onResults(({ poseLandmarks }) => (found = poseLandmarks ?? null));
-    let used = false;
+    let last = null;
     return {
       // Forgets the person seen before: it follows one through a video.
-      begin: () => used && pose.reset(),
-      find: async (image) => {
-        used = true;
-        await pose.send({ image });
-        return found;
+      begin: async () => {
+        if (!last) return;
+        await last.catch(() => {});
+        pose.reset();
       },
+      find: (image) => (last = pose.send({ image }).then(() => found)),
     };
   }
 
@@ -114,16 +115,15 @@
 
   // ---- the page ----
   function build(place, manifest, { folder, bytes, keypoints, sources }) {
-    const state = { source: null, detector: null, landmarks: null, frame: null, about: null, busy: false, settling: 0 };
+    const state = { source: null, detector: null, landmarks: null, frame: null, about: null, busy: false, stands: false, asking: false };
     const ankles = manifest.joints.flatMap((name, k) => (name.endsWith("ankle") ? [k] : []));
-    const lowest = (pose, joints) => Math.min(...joints.map((joint) => pose[joint][2]));
-    const onFloor = manifest.examples.reduce((sum, { pose }) => sum + lowest(pose, ankles) / manifest.examples.length, 0);
+    const onFloor = mean(manifest.examples.map(({ pose }) => Math.min(...ankles.map((joint) => pose[joint][2])))); // the lower ankle
     const values = Object.fromEntries(SLIDERS.map(({ name, value }) => [name, value]));
-    const ask = asker(here, show, (error) => say(`The lifter could not be loaded (${error.message}).`));
+    const ask = asker(here, show, fail);
 
     const button = (text, onclick) => element("button", { type: "button", className: "pk-play", onclick }, text);
     const input = element("input", { type: "file", accept: "image/*,video/*", hidden: true });
-    const open = button("Choose a photo or a video", () => input.click());
+    const open = button("Photo or video", () => input.click());
     const film = button("Use the camera", () => start(openedCamera, "The camera is on. Stand so that all of you is in the picture."));
     const pause = button("Pause", () => (state.source.paused ? play(state.source) : state.source.pause()));
     const stop = button("Stop", () => {
@@ -131,7 +131,10 @@
       say("Stopped. The picture is forgotten, and the camera is off.");
       open.focus(); // a button that is switched off would lose it
     });
-    const stand = button("Put the feet on the floor", settle);
+    const stand = button("Feet on the floor", () => {
+      state.stands = false; // the height of the camera is found anew
+      question();
+    });
     const status = element("p", { className: "pk-status", role: "status" });
     const told = element("p", { className: "pk-told" });
     const [clean, canvas] = [element("canvas"), element("canvas", { width: SIDE, height: SIDE, role: "img" })];
@@ -142,11 +145,11 @@
       slider(range, value, (number) => {
         values[range.name] = number;
         state.about = null;
-        if (range.name === "above") state.settling = 0; // the reader knows better
+        if (range.name === "above") state.stands = true; // the reader knows better
         question();
       }),
     );
-    const [height] = sliders.slice(-1);
+    const [height, range] = [sliders.at(-1), SLIDERS.at(-1)];
     const camera = element("div", { className: "pk-camera", role: "group", ariaLabel: "What the lifter is told of your camera" }, ...sliders);
     place.append(element("div", { className: "pk-controls" }, film, open, input, pause, stop, stand), status, seen, lifted, camera, told);
     toggle();
@@ -183,10 +186,10 @@
         state.source = source; // so that Stop can end it, were the detector not to come
         toggle();
         state.detector ??= await loadDetector(folder);
-        state.detector.begin();
+        await state.detector.begin();
         if (state.source !== source) return;
         say(welcome);
-        state.settling = STEPS;
+        state.stands = false;
         if (source instanceof HTMLVideoElement) run(source);
         else await look(source);
       } catch (error) {
@@ -197,8 +200,9 @@
     }
 
     function fail(error) {
+      state.asking = false;
       end();
-      say(error instanceof Told ? error.message : `The detector failed (${error.message}). Loading the page again may help.`);
+      say(error instanceof Told ? error.message : `Something failed (${error.message}). Loading the page again may help.`);
     }
 
     function run(video) {
@@ -208,7 +212,8 @@
       const step = async () => {
         if (state.source !== video) return;
         try {
-          if (!video.paused && video.readyState >= video.HAVE_CURRENT_DATA) await look(video);
+          const fresh = !video.paused && video.readyState >= video.HAVE_CURRENT_DATA;
+          if (fresh && !state.asking) await look(video); // the last frame is lifted and drawn before the next one is looked at
         } catch (error) {
           return fail(error);
         }
@@ -227,20 +232,25 @@
     }
 
     // The joints of the lifter; null for one that the detector lacks or did not find.
-    function joints({ left, top, width, height }, landmarks) {
+    function jointsAmong(landmarks, { left, top, width, height }) {
       return sources.map((from) => {
         const points = from.map((k) => landmarks[k]);
         if (!points.length || points.some(({ visibility }) => visibility < SEEN)) return null;
-        const mean = (axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
-        return [left + width * mean("x"), top + height * mean("y")];
+        return [left + width * mean(points.map(({ x }) => x)), top + height * mean(points.map(({ y }) => y))];
       });
     }
 
     function question() {
-      if (!state.frame) return;
-      const pixels = state.landmarks && joints(state.frame, state.landmarks);
+      const { landmarks, frame, stands } = state;
+      if (!frame) return;
+      const pixels = landmarks && jointsAmong(landmarks, frame);
       paint(pixels);
-      if (pixels?.filter(Boolean).length > pixels?.length / 2) return ask({ pixels, camera: cameraOf(values) });
+      if (pixels && pixels.filter(Boolean).length > pixels.length / 2) {
+        const feet = stands ? [] : ankles.filter((joint) => pixels[joint]);
+        const stand = feet.length ? { joints: feet, height: onFloor, between: [range.min, range.max] } : null;
+        state.asking = true;
+        return ask({ pixels, camera: cameraOf(values), stand });
+      }
       unlifted();
       say(pixels ? PART : NOBODY);
     }
@@ -250,10 +260,14 @@
       told.textContent = "";
     }
 
-    function show({ pixels, camera, world }) {
+    function show({ pixels, camera, world, stand }) {
+      state.asking = false;
       if (!state.source || !state.landmarks) return; // asked before it ended
-      const feet = ankles.filter((joint) => pixels[joint]);
-      if (state.settling && feet.length) return settleBy(lowest(world, feet) - onFloor, camera.center[2]);
+      if (stand) {
+        state.stands = true;
+        values.above = camera.center[2];
+        height.set(values.above);
+      }
       state.about = state.about ? world[0].map((value, axis) => STEADY * state.about[axis] + (1 - STEADY) * value) : world[0];
       show3d({ camera, flat: pixels, person: world, about: state.about });
       const guessed = manifest.joints.filter((_, joint) => !pixels[joint]);
@@ -264,48 +278,33 @@
         (guessed.length ? `Guessed, not seen: ${guessed.join(", ")}.` : "");
     }
 
-    // The camera's height is not known. The lifter's answer grows with it, and stands on the floor for one height only.
-    function settle() {
-      state.settling = STEPS;
-      question();
-    }
-
-    function settleBy(gap, asked) {
-      if (asked !== values.above) return; // the answer to a newer question is on its way
-      const { min, max } = SLIDERS.at(-1);
-      values.above = Math.min(Math.max(asked - 2 * gap, min), max);
-      height.set(values.above);
-      state.about = null;
-      state.settling -= 1;
-      question();
-    }
-
-    // ---- the picture, its keypoints as dots, and the bones of the joints that are lifted ----
+    // ---- the picture, the bones of the joints that are lifted, and the detector's points as dots ----
     function paint(pixels) {
-      const { left, top, width, height } = state.frame;
+      const { landmarks, frame: { left, top, width, height } } = state;
       const paper = canvas.getContext("2d");
       const style = getComputedStyle(place);
+      const colorOf = (side) => style.getPropertyValue(`--pk-${side in manifest.bones ? side : "centre"}`);
+      canvas.shown = { landmarks, pixels }; // for the tests
+      canvas.setAttribute("aria-label", `The picture. ${pixels ? `Joints found in it: ${pixels.filter(Boolean).length} of ${pixels.length}.` : "Nobody was found in it."}`);
       paper.clearRect(0, 0, SIDE, SIDE);
       paper.drawImage(clean, left, top, width, height);
-      canvas.setAttribute("aria-label", `The picture. ${pixels ? `${pixels.filter(Boolean).length} of ${pixels.length} joints were found in it.` : "Nobody was found in it."}`);
       if (!pixels) return;
-      const bones = Object.entries(manifest.bones).flatMap(([side, pairs]) => pairs.map((pair) => [side, pair.map((joint) => pixels[joint])]));
-      for (const [color, thick] of [["white", 7], [null, 4]]) {
-        for (const [side, [from, to]] of bones) {
-          if (!from || !to) continue;
-          Object.assign(paper, { lineCap: "round", lineWidth: thick, strokeStyle: color ?? style.getPropertyValue(`--pk-${side}`) });
-          paper.beginPath();
-          paper.moveTo(...from);
-          paper.lineTo(...to);
-          paper.stroke();
-        }
-      }
-      state.landmarks.forEach(({ x, y, visibility }, k) => {
-        const side = keypoints[k].split("_")[0];
-        const name = side === "left" || side === "right" ? side : "centre";
-        Object.assign(paper, { fillStyle: style.getPropertyValue(`--pk-${name}`), strokeStyle: "white", lineWidth: 1.5, globalAlpha: visibility < SEEN ? 0.3 : 1 });
+      const bones = Object.entries(manifest.bones).flatMap(([side, pairs]) => pairs.map(([from, to]) => [side, pixels[from], pixels[to]]));
+      const whole = bones.filter(([, from, to]) => from && to);
+      const line = (from, to, strokeStyle, lineWidth) => {
+        Object.assign(paper, { lineCap: "round", strokeStyle, lineWidth });
         paper.beginPath();
-        paper.arc(left + width * x, top + height * y, 4, 0, 2 * Math.PI);
+        paper.moveTo(...from);
+        paper.lineTo(...to);
+        paper.stroke();
+      };
+      whole.forEach(([, from, to]) => line(from, to, "white", 9));
+      whole.forEach(([side, from, to]) => line(from, to, colorOf(side), 5));
+      landmarks.forEach(({ x, y, visibility }, k) => {
+        const fillStyle = colorOf(keypoints[k].split("_")[0]);
+        Object.assign(paper, { fillStyle, strokeStyle: "white", lineWidth: 1.5, globalAlpha: visibility < SEEN ? 0.3 : 1 });
+        paper.beginPath();
+        paper.arc(left + width * x, top + height * y, 4.5, 0, 2 * Math.PI);
         paper.fill();
         paper.stroke();
       });
