@@ -68,14 +68,13 @@ def visit(browser, address):
         assert visit.complaints == []
 
 
-def opened(browser, address, before="", **options):
-    """The page, at this section; a script can run before its own."""
-    visit = Visit(browser, address, "search", **{"reduced_motion": "reduce"} | options)
+def opened(browser, address, change="", **options):
+    """The page, at this section, with something of the browser changed."""
+    visit = Visit(browser, address, PAGE, **{"reduced_motion": "reduce"} | options)
     visit.page.set_default_timeout(PATIENCE)
-    visit.context.add_init_script(before)
-    visit.page.goto(f"{address}/{PAGE}.html")
     visit.page.locator(".pk-yourself").scroll_into_view_if_needed()
     visit.page.wait_for_selector(".pk-yourself[data-ready=true]")
+    visit.page.evaluate(f"() => {{ {change} }}")
     return visit
 
 
@@ -93,7 +92,7 @@ def told(visit, text):
 
 def lifted(visit):
     """What was lifted last: its camera, 2D pose and person."""
-    visit.page.wait_for_selector(".pk-yourself[data-lifted=true]")
+    visit.page.wait_for_function("document.querySelector('.pk-yourself').dataset.lifted === 'true'")
     return visit.page.evaluate(SHOWN, ".pk-lifted")
 
 
@@ -161,7 +160,7 @@ def slide(visit, name, value):
 def test_the_camera_is_lifted_and_let_go(browser, address):
     keep = """const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
         navigator.mediaDevices.getUserMedia = async (asked) => (window.kept = await ask(asked));"""
-    with opened(browser, address, before=keep) as visit:
+    with opened(browser, address, change=keep) as visit:
         press(visit, "Use the camera")
         check_person(visit)
         live = "kept.getTracks().some((track) => track.readyState === 'live')"
@@ -178,7 +177,7 @@ def test_a_video_waits_where_motion_is_not_wanted_and_while_it_is_hidden(browser
         document.createElement = (...args) => { const made = make(...args); if (args[0] === 'video') window.kept = made; return made; };"""
     hide = """hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
         document.dispatchEvent(new Event('visibilitychange')); }"""
-    with opened(browser, address, before=keep) as visit:
+    with opened(browser, address, change=keep) as visit:
         choose(visit, walker / "clip.webm")
         check_person(visit)
         assert visit.page.evaluate("kept.paused")
@@ -201,7 +200,7 @@ def test_what_is_no_picture_is_refused(visit, walker, name):
 
 
 @pytest.mark.parametrize(
-    ("before", "message"),
+    ("change", "message"),
     [
         ("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }", "may not be used"),
         ("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }", "No camera was found"),
@@ -211,8 +210,8 @@ def test_what_is_no_picture_is_refused(visit, walker, name):
          "get.apply(this, arguments); })(HTMLCanvasElement.prototype.getContext)", "cannot run the detector"),
     ],
 )  # fmt: skip
-def test_without_a_camera_or_a_detector_the_page_says_why(browser, address, before, message):
-    with opened(browser, address, before=before) as visit:
+def test_without_a_camera_or_a_detector_the_page_says_why(browser, address, change, message):
+    with opened(browser, address, change=change) as visit:
         press(visit, "Use the camera")
         told(visit, message)
         assert not any("mediapipe" in script for script in visit.scripts)

@@ -1,5 +1,6 @@
 """The page "Licences": of the packages whose files the site carries, and of all the book runs on, from their metadata."""
 
+import json
 import re
 import shutil
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -8,6 +9,8 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
+
+from posebook.yourself import SERVED, detector, shipped
 
 FONT_AWESOME = ["scripts/fontawesome.js.LICENSE.txt", "vendor/fontawesome/OFL.txt"]
 IN_SITE = {  # the packages whose files a build copies, a test compares them; and texts beside those files under `_static`
@@ -52,6 +55,12 @@ class Licences(SphinxDirective):
             for name in IN_SITE:
                 links = [f'<a href="{static}{text}">{Path(text).name}</a>' for text in texts_in_site(distribution(name))]
                 lines.append(f"{_row(distribution(name))} {', '.join(links)} |")
+            about = detector(Path(self.env.srcdir)) / "package.json"
+            self.env.note_dependency(str(about))
+            if shipped(about.parent):
+                named = json.loads(about.read_text())
+                text = f'<a href="{static}{SERVED}/LICENSE">LICENSE</a>'
+                lines.append(f"| {named['name']} (npm) | {named['version']} | {named['license']} | {text} |")
         return self.parse_text_to_nodes("\n".join(lines))
 
 
