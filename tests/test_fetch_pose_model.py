@@ -3,13 +3,15 @@
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 
 import pytest
 from fetch_pose_model import FOLDER, KEPT, unpack
 from visits import ROOT
 
-from posebook.yourself import detector, shipped, sources
+from posebook.yourself import copy_detector, detector, shipped, sources
 from posekit.skeleton import HUMANEVA_15
 from posekit.skeletons import KEYPOINTS, MIDDLES
 
@@ -38,6 +40,25 @@ def test_another_archive_is_refused(archive, tmp_path):
     with pytest.raises(ValueError, match="SHA-256"):
         unpack(archive, tmp_path / "detector")
     assert not (tmp_path / "detector").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_without_the_detector_the_page_says_how_to_get_it(archive, tmp_path, there):
+    if there:
+        unpack(archive, detector(tmp_path), hashlib.sha256(archive.read_bytes()).hexdigest())
+    page = "# Page\n\n```{lift-yourself}\nWithout JavaScript.\n```\n"
+    conf = "from posebook.yourself import *\nextensions = ['myst_parser']\n"
+    (tmp_path / "index.md").write_text(page)
+    (tmp_path / "conf.py").write_text(conf + "def setup(app):\n    app.add_directive('lift-yourself', LiftYourself)\n")
+    command = [sys.executable, "-m", "sphinx", "-Wq", "-b", "html", tmp_path, tmp_path / "html"]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "book")])
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = (tmp_path / "html" / "index.html").read_text()
+    assert ("make pose-model" in made) != there
+    assert ('class="pk-yourself"' in made) == there
+    copy_detector(tmp_path, tmp_path / "static")
+    assert (tmp_path / "static" / "mediapipe-pose" / "LICENSE").exists() == there
 
 
 def test_ci_has_the_detector():

@@ -1,4 +1,4 @@
-""" "Lift yourself" in headless Chromium: a photo, a video and a camera, in which somebody walks past.
+"""The section "Lift yourself" in headless Chromium: a photo, a video and a camera, in which somebody walks past.
 
 They are made of the demonstration that the wheel of sports2d 0.8.34 holds (BSD-3); `make demo` fetches it. The detector
 comes by `make pose-model`. Without a graphics card a picture takes it seconds, hence the patience.
@@ -174,7 +174,7 @@ def test_the_camera_is_lifted_and_let_go(browser, address):
 
 def test_a_video_waits_where_motion_is_not_wanted_and_while_it_is_hidden(browser, address, walker):
     keep = """const make = document.createElement.bind(document);
-        document.createElement = (...args) => { const made = make(...args); if (args[0] === 'video') window.kept = made; return made; };"""
+        document.createElement = (tag) => (tag === 'video' ? (window.kept = make(tag)) : make(tag));"""
     hide = """hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
         document.dispatchEvent(new Event('visibilitychange')); }"""
     with opened(browser, address, change=keep) as visit:
@@ -199,17 +199,23 @@ def test_what_is_no_picture_is_refused(visit, walker, name):
     assert visit.page.locator(".pk-seen").is_hidden()
 
 
+REFUSE = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', '%s'); }"
+NO_WEBGL = """const get = HTMLCanvasElement.prototype.getContext;
+    HTMLCanvasElement.prototype.getContext = function (kind) {
+        return kind === 'webgl2' ? null : get.apply(this, arguments);
+    };"""
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }", "may not be used"),
-        ("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }", "No camera was found"),
+        (REFUSE % "NotAllowedError", "may not be used"),
+        (REFUSE % "NotFoundError", "No camera was found"),
         ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })", "only to pages served over https"),
         ("delete window.WebAssembly", "cannot run the detector"),
-        ("HTMLCanvasElement.prototype.getContext = (get => function (kind) { return kind === 'webgl2' ? null : "
-         "get.apply(this, arguments); })(HTMLCanvasElement.prototype.getContext)", "cannot run the detector"),
+        (NO_WEBGL, "cannot run the detector"),
     ],
-)  # fmt: skip
+)
 def test_without_a_camera_or_a_detector_the_page_says_why(browser, address, change, message):
     with opened(browser, address, change=change) as visit:
         press(visit, "Use the camera")
