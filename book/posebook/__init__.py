@@ -2,8 +2,8 @@
 
 It draws plotly figures with one copy of plotly.js that the site itself serves, adds MathJax and the licences of all
 that is bundled, and runs chapters again when posekit has changed, which the standard cache of executed chapters does
-not notice. It also trains and serves the lifter of the front page and of "Try it", and the detector of "Lift yourself" where it was
-fetched.
+not notice. It also trains and serves the lifter of the front page and of "Try it", and serves the detector of "Lift
+yourself" where that was fetched.
 """
 
 import os
