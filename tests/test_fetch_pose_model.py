@@ -58,7 +58,7 @@ def test_without_the_detector_the_page_says_how_to_get_it(archive, tmp_path, the
     assert ("not in this copy of the book" in made) != there
     assert ('class="pk-yourself"' in made) == there
     copy_detector(tmp_path, tmp_path / "static")
-    assert (tmp_path / "static" / "mediapipe-pose" / "LICENSE").exists() == there
+    assert (tmp_path / "static" / "mediapipe-pose" / "pose.js").exists() == there
 
 
 def test_ci_has_the_detector():

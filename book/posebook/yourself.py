@@ -13,7 +13,6 @@ from posekit.skeletons import KEYPOINTS, map_joints
 
 YOURSELF_CLASS = "pk-yourself"
 SERVED = "mediapipe-pose"
-LICENCE = Path(__file__).with_name("mediapipe_LICENSE.txt")
 ABSENT = (
     "The detector is not in this copy of the book, so there is nothing to press here. "
     "`make pose-model` fetches it from npm (it needs a network), and `make book` then builds the page with it."
@@ -62,9 +61,8 @@ def sources() -> list[list[int]]:
 
 
 def copy_detector(root: Path, static: Path) -> None:
-    """Copy the detector and its licence to the site, or remove them from it where the detector is gone."""
+    """Copy the detector to the site, or remove it from there where it is gone."""
     folder = detector(root)
     shutil.rmtree(static / SERVED, ignore_errors=True)
     if shipped(folder):
         shutil.copytree(folder, static / SERVED)
-        shutil.copyfile(LICENCE, static / SERVED / "LICENSE")
