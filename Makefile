@@ -11,13 +11,14 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit demo balancing plotly detect fuzz bench reproduce notebooks linkcheck newer lock release clean
+.PHONY: help book test lint unit demo balancing plotly pose-model detect fuzz bench reproduce notebooks linkcheck newer lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 book: $(INSTALLED) ## install what is needed, run the chapters, build the site, say where it is
 	@$(MAKE) --silent plotly || echo "The pages load all of plotly.js instead."
+	@$(MAKE) --silent pose-model || echo "The book is built without it; the page 'Try it' says how to add it."
 	$(BIN)/jupyter-book build . -n -W --keep-going --quiet
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
 
@@ -31,14 +32,14 @@ lint: $(INSTALLED) ## style and formatting only
 unit: $(INSTALLED) ## the quick tests only: no notebooks, no book, no browser
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
-demo: $(INSTALLED) ## fetch the recording in pose2sim 0.4.0's wheel (16 MB, BSD-3) into data/, for the tests with a real detector
-	$(PIP) download --no-deps --dest data pose2sim==0.4.0
+demo: $(INSTALLED) ## fetch the recordings in the wheels of pose2sim 0.4.0 and sports2d 0.8.34 (25 MB, BSD-3) into data/, for tests with real people
+	$(PIP) download --no-deps --dest data pose2sim==0.4.0 sports2d==0.8.34
 
 balancing: demo ## make the embedded real recording, posekit/datasets/balancing.npz, from that wheel
 	$(BIN)/python book/make_balancing.py
 
 plotly: $(INSTALLED) ## fetch plotly.js with nothing but the traces that the book draws (0.6 MB, MIT), into data/
-	PYTHONPATH=book $(BIN)/python book/fetch_plotly.py
+	$(BIN)/python book/fetch_plotly.py
 
 # mediapipe wants another NumPy than posekit, so that it has an environment of its own.
 DETECT_PYTHON ?= $(PYTHON)
@@ -57,6 +58,9 @@ $(DETECT)/installed: book/detect_requirements.txt
 	$(DETECT_PYTHON) -m venv $(DETECT)
 	$(DETECT)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --requirement $<
 	touch $@
+
+pose-model: $(INSTALLED) ## fetch the detector of "Lift yourself", MediaPipe Pose (41 MB, Apache-2.0), into data/, which the book then carries
+	$(BIN)/python book/fetch_pose_model.py
 
 fuzz: $(INSTALLED) ## read 100,000 damaged files (fewer: CASES=1000; some kinds: TARGETS="npz record"; keep figures: FIGURES=book/fuzz.json)
 	$(BIN)/python tests/fuzz/run.py $(TARGETS) --cases $(or $(CASES),100000) --seed $(or $(SEED),0) $(if $(FIGURES),--figures $(FIGURES))

@@ -13,7 +13,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
-from visits import CHROMIUM
+from visits import launched
 
 from posekit.datasets import load_dataset, videopose3d
 from posekit.datasets.humaneva import CAMERAS, humaneva_cameras
@@ -117,14 +117,8 @@ def address(site):
 @pytest.fixture(scope="module")
 def browser():
     """Chromium, for one file of tests: while it is open an event loop runs, and other tests start loops of their own."""
-    from playwright.sync_api import sync_playwright  # here: the tests without a browser need no browser library
-
-    assert CHROMIUM, "CI is set, so a browser must be there: install Chromium"
-    flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

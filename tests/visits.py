@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
 CHAPTERS = [chapter for part in CONTENTS["parts"] for chapter in part["chapters"]]
 PAGES = [CONTENTS["root"], *(page["file"] for chapter in CHAPTERS for page in (chapter, *chapter.get("sections", ())))]
 HARMLESS = ("[PST]", "[togglebutton]", "Canvas2D: Multiple readback", "GPU stall due to ReadPixels", "WebGL")
+HARMLESS += ("I0000 ", "W0000 ", "INFO: ")  # MediaPipe's log; its errors begin with E and F
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 needs_browser = [
     pytest.mark.browser,
@@ -26,6 +29,18 @@ needs_browser = [
         CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here: the site was not opened in a browser"
     ),
 ]
+
+
+@contextmanager
+def launched(*flags):
+    """Chromium without a window, with more flags if need be."""
+    from playwright.sync_api import sync_playwright  # here: the tests without a browser need no browser library
+
+    assert CHROMIUM, "CI is set, so a browser must be there: install Chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+        yield chromium
+        chromium.close()
 
 
 def figures_page(folder, figures):

@@ -2,7 +2,8 @@
 
 It draws plotly figures with one copy of plotly.js that the site itself serves, adds MathJax and the licences of all
 that is bundled, and runs chapters again when posekit has changed, which the standard cache of executed chapters does
-not notice. It also trains and serves the lifter of the front page and of "Try it".
+not notice. It also trains and serves the lifter of the front page and of "Try it", and serves the detector of "Lift
+yourself" where that was fetched.
 """
 
 import os
@@ -16,6 +17,7 @@ from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
 from posebook.plotly_js import plotly_file
 from posebook.tryit_page import copy_files, prepared
+from posebook.yourself import copy_detector
 
 ASSETS = Path(__file__).parent / "assets"
 JUPYTER = Path(__file__).parent / "jupyter"  # its kernel is limited to the memory and time that readers have on Binder
@@ -85,6 +87,7 @@ def _copy_vendor(app, error):
         return
     static = Path(app.outdir) / "_static"
     copy_files(Path(app.srcdir), static)
+    copy_detector(Path(app.srcdir), static)
     (static / PALETTE).write_text(figure.palette_css())
     _copy(plotly_file(), static / PLOTLY)
     theme = Path(find_spec("pydata_sphinx_theme").origin).parent / "theme" / "pydata_sphinx_theme" / "static"

@@ -10,6 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from posebook.stage_still import Eye, still_scene
 from posebook.tryit_page import TRYIT_CLASS, TryIt, prepared
+from posebook.yourself import YOURSELF_CLASS, LiftYourself
 from posekit.epipolar import EPIPOLAR_CLASS
 
 FRONT_CLASS = "pk-lifting"
@@ -23,7 +24,8 @@ ALT = (
 
 FILES = {
     FRONT_CLASS: ("stage.css", "stage.js", "front.js"),
-    TRYIT_CLASS: ("stage.css", "picture.css", "stage.js", "picture.js", "tryit.js"),
+    TRYIT_CLASS: ("stage.css", "picture.css", "stage.js", "picture.js", "room.js", "tryit.js"),
+    YOURSELF_CLASS: ("stage.css", "stage.js", "room.js", "yourself.js"),
     EPIPOLAR_CLASS: ("picture.css", "picture.js", "epipolar.js"),
 }
 """What the pages need that have an element of a class."""
@@ -34,6 +36,7 @@ def setup(app):
     app.add_directive("lifting-scene", LiftingScene)
     app.add_directive("three-lifters", ThreeLifters)
     app.add_directive("try-it", TryIt)
+    app.add_directive("lift-yourself", LiftYourself)
     app.connect("html-page-context", _page_files)
 
 

@@ -1,5 +1,6 @@
 """The page "Licences": of the packages whose files the site carries, and of all the book runs on, from their metadata."""
 
+import json
 import re
 import shutil
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -8,6 +9,8 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
+
+from posebook.yourself import SERVED, detector, shipped
 
 FONT_AWESOME = ["scripts/fontawesome.js.LICENSE.txt", "vendor/fontawesome/OFL.txt"]
 IN_SITE = {  # the packages whose files a build copies, a test compares them; and texts beside those files under `_static`
@@ -23,6 +26,7 @@ IN_SITE = {  # the packages whose files a build copies, a test compares them; an
     "sphinx-togglebutton": [],
 }
 TEXTS = "licences"
+DETECTOR_TEXT = Path(__file__).with_name("mediapipe_LICENSE.txt")  # its package names the licence and has no text
 LICENCE_FILE = re.compile(r"\.dist-info/(?:.*/)?([^/]*(?:licen[cs]e|copying|notice)[^/]*)$", re.IGNORECASE)
 
 
@@ -52,6 +56,12 @@ class Licences(SphinxDirective):
             for name in IN_SITE:
                 links = [f'<a href="{static}{text}">{Path(text).name}</a>' for text in texts_in_site(distribution(name))]
                 lines.append(f"{_row(distribution(name))} {', '.join(links)} |")
+            about = detector(Path(self.env.srcdir)) / "package.json"
+            self.env.note_dependency(str(about))
+            if shipped(about.parent):
+                named = json.loads(about.read_text())
+                text = f'<a href="{static}{TEXTS}/{SERVED}/LICENSE">LICENSE</a>'
+                lines.append(f"| {named['name']} (npm) | {named['version']} | {named['license']} | {text} |")
         return self.parse_text_to_nodes("\n".join(lines))
 
 
@@ -104,8 +114,10 @@ def _row(package: Distribution) -> str:
 def _copy_texts(app, error):
     if error or app.builder.name != "html":
         return
-    for package in map(distribution, IN_SITE):
-        for file in licence_files(package):
-            target = Path(app.outdir) / "_static" / TEXTS / package.metadata["Name"] / file.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+    texts = {f"{name}/{file.name}": file for name in IN_SITE for file in licence_files(distribution(name))}
+    if shipped(detector(Path(app.srcdir))):
+        texts[f"{SERVED}/LICENSE"] = DETECTOR_TEXT
+    for name, file in texts.items():
+        target = Path(app.outdir) / "_static" / TEXTS / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)

@@ -1,6 +1,6 @@
-// The lifter of the front page and of "Try it": takes a 2D pose and the place of its camera, and returns the 3D pose and how other
-// cameras would see it. Mirrors posekit's RayLifter (needs "level"), inputs.see and Cameras; the scale and shift of layer
-// norms are folded into the weights. Reads the files that tryit.py writes.
+// The lifter of the front page, "Try it" and "Lift yourself": takes a 2D pose and the place of its camera, and returns the 3D
+// pose and how other cameras would see it. Mirrors posekit's RayLifter (needs "level"), inputs.see and Cameras; the scale and
+// shift of layer norms are folded into the weights. Reads the files that tryit.py writes.
 "use strict";
 
 const model = load();
@@ -154,18 +154,35 @@ function answer(model, { example, places, pixels, height_error }) {
   return { camera: pose, world, views, truths, focal: cameras[0].focal, eye: cameras[0] };
 }
 
-// A true pose as a camera sees it, lifted again: what the front page asks, frame by frame.
-function relifted(model, { pose, camera }) {
-  const pixels = pose.map((point) => toPixels(model, camera, point));
-  return { pixels, world: lift(model, camera, pixels, 0).map((point) => toWorld(camera, point)) };
+const liftedToWorld = (model, camera, pixels) => lift(model, camera, pixels, 0).map((point) => toWorld(camera, point));
+
+// The camera at the height for which a person stands on the floor: the lowest of some joints comes out as high as asked. The
+// higher a camera is said to be, the larger a person is lifted, and the higher over the floor.
+function standing(model, camera, pixels, { joints, height, between: [low, high] }) {
+  for (let step = 0; step < 12; step++) {
+    const world = liftedToWorld(model, camera, pixels);
+    const gap = Math.min(...joints.map((joint) => world[joint][2])) - height;
+    const [x, y, z] = camera.center;
+    camera = { ...camera, center: [x, y, Math.min(Math.max(z - 2 * gap, low), high)] };
+  }
+  return camera;
 }
 
-// A question with {pose, camera} gets {pixels, world}. Any other is {example, places, pixels, height_error, ...}: the camera's place and those of onlookers; the 2D pose, null
-// for what the camera sees of the true one; and by how much more than its height the lifter is told, metres.
+// The 2D pose that a camera sees, or else what it sees of a true pose, lifted: "Lift yourself" and the front page ask for it
+// frame by frame.
+function liftedFrom(model, { pose, camera, stand, pixels = pose.map((point) => toPixels(model, camera, point)) }) {
+  const eye = stand ? standing(model, camera, pixels, stand) : camera;
+  return { pixels, camera: eye, world: liftedToWorld(model, eye, pixels) };
+}
+
+// A question with {camera, pixels} or {camera, pose} gets {pixels, camera, world}; with {stand} as well, the camera's height is
+// found first.
+// Any other is {example, places, pixels, height_error, ...}: the camera's place and those of onlookers; the 2D pose, null for
+// what the camera sees of the true one; and by how much more than its height the lifter is told, metres.
 // The reply is the message itself plus {camera, world, views, truths, focal, eye}, or plus {error}.
 self.onmessage = async ({ data }) => {
   try {
-    self.postMessage({ ...data, ...(data.camera ? relifted : answer)(await model, data) });
+    self.postMessage({ ...data, ...(data.camera ? liftedFrom : answer)(await model, data) });
   } catch (error) {
     self.postMessage({ ...data, error: error.message });
   }

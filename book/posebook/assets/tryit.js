@@ -1,23 +1,14 @@
 // The page "Try it": a camera that the reader moves, its 2D pose, whose joints can be moved too, the 3D pose lifted from it,
 // and how that pose looks from elsewhere.
-// tryit-worker.js does the computation, picture.js draws the 2D poses, stage.js the lifted one.
+// tryit-worker.js does the computation, picture.js draws the 2D poses, room.js the lifted one.
 "use strict";
 (() => {
   const here = document.currentScript.src;
-  const { stage, freeView, swingOut, asker, errors, around, still, picture, editor } = window.posebook;
-  const PLANE = 0.42; // where the picture stands: a share of the way to the person
-  const element = (tag, properties = {}, ...children) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  };
+  const { asker, errors, still, picture, editor, element, slider, room, metres, distance, radians } = window.posebook;
 
   // ---- the page ----
   const capital = (text) => text[0].toUpperCase() + text.slice(1);
-  const metres = (value) => `${value.toFixed(2)} m`;
   const millimetres = (value) => `${Math.round(1000 * value)} mm`;
-  const distance = (a, b) => Math.hypot(...a.map((value, k) => value - b[k]));
-  const radians = (degrees) => (degrees * Math.PI) / 180;
   const degrees = (angle) => Math.round((angle * 180) / Math.PI);
   const ABOVE = { height: 5, distance: 1.5 }; // an onlooker's place
 
@@ -28,23 +19,6 @@
     { name: "distance", label: "Distance", min: 1.5, max: 10, step: 0.1, read: metres },
     { name: "error", label: "Told higher by", min: -0.3, max: 0.3, step: 0.05, read: signed },
   ];
-
-  // A labelled slider that shows its value.
-  function slider({ name, label, read, ...range }, value, onInput) {
-    const input = element("input", { type: "range", id: `pk-camera-${name}`, ...range });
-    const output = element("output");
-    const set = (number) => {
-      input.value = number;
-      output.textContent = read(Number(number));
-      input.setAttribute("aria-valuetext", output.textContent);
-    };
-    set(value);
-    input.addEventListener("input", () => {
-      set(input.value);
-      onInput(Number(input.value));
-    });
-    return Object.assign(element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input), { set });
-  }
 
   function depthInWords(camera, joint) {
     const nearer = camera[0][2] - camera[joint][2];
@@ -99,28 +73,6 @@
     return { example, camera: Object.fromEntries(SLIDERS.map(({ name }, k) => [name, camera[k]])), pixels, moved: parts.moved === "1" };
   }
 
-  // ---- the lifted pose, in the room with its camera ----
-  function room(figure, manifest) {
-    const view = freeView(0, 0.24, 0);
-    const canvas = element("canvas", { className: "pk-stage" });
-    const { draw, corners } = stage(canvas, { ...manifest, view, label: figure.querySelector(".pk-still").getAttribute("aria-label") });
-    figure.append(element("div", { className: "pk-room" }, canvas), element("figcaption", {}, "The lifted pose: drag to turn it"));
-    figure.classList.add("pk-drawn");
-    let swung = false;
-    return ({ camera: eye, flat, person, ghost }) => {
-      const [x, y, z] = person[0];
-      const back = eye.R[2].map((value) => -value);
-      const away = distance(eye.center, person[0]);
-      const camera = { ...eye, plane: PLANE * away };
-      if (!swung) view.azimuth = Math.atan2(back[1], back[0]) + 0.75;
-      canvas.shown = { person, ghost }; // for the tests
-      const fit = [...around([x - 0.5, y - 0.5], [x + 0.5, y + 0.5], Math.max(1.75, z + 0.85)), ...corners(camera)];
-      draw({ camera, flat, person, truth: ghost, ahead: away, middle: person[0], fit, margins: { side: 10, top: 14, bottom: 10 } });
-      if (!swung) setTimeout(() => swingOut(view), still() ? 0 : 600);
-      swung = true;
-    };
-  }
-
   function build(place, manifest) {
     const fresh = () => ({ example: 0, camera: { ...manifest.start, error: 0 }, pixels: null, moved: false });
     const state = {
@@ -154,7 +106,8 @@
       Object.assign(state, { pixels: null, joint: null, moved: false });
       question();
     };
-    const show3d = room(place.querySelector("figure"), manifest);
+    const figure = place.querySelector("figure");
+    const show3d = room(figure, manifest, figure.querySelector(".pk-still").getAttribute("aria-label"));
 
     const label = (text, control) => element("label", {}, text, control);
     const menu = element("select", {}, ...manifest.examples.map(({ name }, value) => element("option", { value }, name)));
