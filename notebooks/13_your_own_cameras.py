@@ -51,16 +51,18 @@ from statistics import mean, stdev
 from tempfile import mkdtemp
 
 import torch
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
+# %%
 from posekit.datasets import load_dataset
 from posekit.drawing import Layer, Panel, show
 from posekit.evaluation import evaluate
 from posekit.figures import curve_figure, scene_figure, views_figure
 from posekit.formats import read_trc, write_openpose, write_poses, write_toml
 from posekit.formats.contents import Calibration, Detections
+from posekit.html_tables import html_table
 from posekit.joint_offsets import JointOffsets
-from posekit.records import book_folder, plus_minus, table
+from posekit.records import book_folder, plus_minus, recorded, table
 from posekit.rig import (
     adjust,
     check,
@@ -71,6 +73,7 @@ from posekit.rig import (
 )
 from posekit.skeleton import HUMANEVA_15
 from posekit.skeletons import BODY_25B, LIMBS_13, map_joints
+from posekit.tables import listed
 from posekit.triangulation import triangulate
 
 torch.set_num_threads(1)  # small networks run fastest on one
@@ -532,6 +535,24 @@ Markdown(table(["offsets of", "`mpjpe`, mm"], rows))
 # But they are few numbers, and one person's bring most of the gain for the others.
 #
 # This is why the measure above compares with the same detector, why a table in one paper seldom compares with a table in another, and why `map_joints` maps names but promises nothing about places.
+#
+# ## From detections alone
+#
+# How good does a lifter become that never sees a label, on real people and real detections?
+# Human3.6M can tell, for it has both.
+# The rows below train a lifter of windows ([](05_sequences)) on what the detector found in the views of the training people, as this chapter does, with two changes that detections ask for.
+# Targets are smooth tracks with bones of one length (`teachers.tracked`), for one frame's views alone may not tell which of them is wrong.
+# And the people that training turns and moves carry the errors that the detector made on these very frames (`scene_noise="recorded"`), for real errors go with the pose and the side from which it is seen.
+# The control learns from labels, and sees the same 2D.
+
+# %% tags=["remove-input"]
+HTML(html_table(listed().tables["detected"], recorded()))
+
+# %% [markdown]
+# The first three columns compare with labels, and so with the markers' joints; offsets bring a lifter's poses there without training it again.
+# The last one, `triangulated_mpjpe`, compares with what the views of the test triangulate.
+# It needs no label and does not depend on anybody's idea of a joint, so you can measure it on a recording of your own: `evaluate_without_labels(lifter, recording)`.
+# [](../book/related_work) has what others print, from other joints, actions and detectors.
 #
 # ## The same without Python
 #
