@@ -13,6 +13,7 @@ from posekit.datasets import load_dataset
 from posekit.datasets.humaneva import humaneva_cameras
 from posekit.random import generator
 from posekit.reprojection import distances
+from posekit.rig import adjust
 from posekit.robust import WIDTH, typical_px
 from posekit.triangulation import CLOSED_FORMS, refine, scene_distance, triangulate, triangulate_robustly
 
@@ -291,3 +292,23 @@ def test_lines_of_sight_that_do_not_meet_in_front_are_refused():
         scene_distance(looking_at(point, [3.0, 5.0])[torch.tensor([0, 0])])
     with pytest.raises(ValueError, match="behind a camera"):
         scene_distance(looking_at(point, [3.0, -5.0]))
+
+
+def left_out_error(method, dataset):
+    """The median distance in pixels of each view's joints from what the other views say, joints of low confidence aside."""
+    views, errors = range(len(dataset.view_names)), []
+    for view in views:
+        rest = [other for other in views if other != view]
+        points = method(dataset.pixels[:, rest], dataset.frame_cameras[:, rest], dataset.confidence[:, rest]).points
+        expected = dataset.frame_cameras[:, view].world_to_pixels(points.float())
+        error = (expected - dataset.pixels[:, view]).norm(dim=-1)
+        errors.append(error[error.isfinite() & (dataset.confidence[:, view] > 0.3)])
+    return torch.cat(errors).median()
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_on_a_real_rig_robust_foretells_a_view_left_out_no_worse(split, adjusted):
+    dataset = load_dataset("balancing", split)
+    dataset = adjust(dataset) if adjusted else dataset
+    assert left_out_error(triangulate_robustly, dataset) <= left_out_error(triangulate, dataset)
