@@ -53,16 +53,20 @@ from statistics import mean, stdev
 from tempfile import mkdtemp
 
 import torch
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
+torch.set_num_threads(1)  # small networks run fastest on one
+
+# %% tags=["hide-input"]
 from posekit.datasets import load_dataset
 from posekit.drawing import Layer, Panel, show
 from posekit.evaluation import evaluate
 from posekit.figures import curve_figure, scene_figure, views_figure
 from posekit.formats import read_trc, write_openpose, write_poses, write_toml
 from posekit.formats.contents import Calibration, Detections
+from posekit.html_tables import html_table
 from posekit.joint_offsets import JointOffsets
-from posekit.records import book_folder, plus_minus, table
+from posekit.records import book_folder, mean_and_spread, plus_minus, recorded, table
 from posekit.rig import (
     adjust,
     check,
@@ -73,10 +77,9 @@ from posekit.rig import (
 )
 from posekit.skeleton import HUMANEVA_15
 from posekit.skeletons import BODY_25B, LIMBS_13, MEDIAPIPE_33, map_joints
+from posekit.tables import listed
 from posekit.tracks import undo_swaps
 from posekit.triangulation import triangulate
-
-torch.set_num_threads(1)  # small networks run fastest on one
 
 # %% tags=["parameters"]
 width = 128  # hidden units per layer of the lifter
@@ -541,6 +544,40 @@ Markdown(table(["offsets of", "`mpjpe`, mm"], rows))
 # But they are few numbers, and one person's bring most of the gain for the others.
 #
 # This is why the measure above compares with the same detector, why a table in one paper seldom compares with a table in another, and why `map_joints` maps names but promises nothing about places.
+#
+# ## From detections alone
+#
+# How good does a lifter become that never sees a label, on real people and real detections?
+# Human3.6M can tell, for it has both.
+# The rows below train a lifter of windows ([](05_sequences)) on what the detector found in the views of the training people, as this chapter does, with two changes.
+# Targets are smooth tracks with bones of one length (`teachers.tracked`), and the people that training turns and moves carry the errors that the detector made on these very frames (`scene_noise="recorded"`).
+# The control learns from labels, and sees the same 2D.
+
+# %% tags=["remove-input"]
+runs = recorded()
+HTML(html_table(listed().tables["detected"], runs))
+
+
+# %% tags=["remove-input"]
+def detected(row, metric="mpjpe"):
+    """The mean error of a row on detections."""
+    return mean_and_spread(runs[f"human36m_detected/detected-{row}"], metric)[0]
+
+
+without, control = detected("targets"), detected("labels")
+corrected, by_one = detected("targets-offsets"), detected("targets-offsets-S1")
+assert control < corrected < by_one < without
+Markdown(
+    f"Without labels the error is {without / control:.2f} times that of the control (`mpjpe`). "
+    f"Of these {without - control:.1f} mm between the two, offsets take {without - corrected:.1f}, and those of one person {without - by_one:.1f}: "
+    "so much of the gap is no failure to learn, but other joints."
+)
+
+# %% [markdown]
+# The first three columns compare with labels, and so with the markers' joints; offsets bring a lifter's poses there without training it again.
+# The last one, `triangulated_mpjpe`, compares with what the views of the test triangulate.
+# It needs no label and does not depend on anybody's idea of a joint, so you can measure it on a recording of your own: `evaluate_without_labels(lifter, recording)`.
+# [](../book/related_work) has what others print, from other joints, actions and detectors.
 #
 # (from-video)=
 # ## From video
