@@ -554,8 +554,8 @@ Markdown(table(["offsets of", "`mpjpe`, mm"], rows))
 # The control learns from labels, and sees the same 2D.
 
 # %% tags=["remove-input"]
-runs = recorded()
-HTML(html_table(listed().tables["detected"], runs))
+tables, runs = listed().tables, recorded()
+HTML(html_table(tables["detected"], runs))
 
 
 # %% tags=["remove-input"]
