@@ -306,8 +306,8 @@ def test_images_alone_are_drawn_and_stepped_through(reader):
     assert hand.figure.query_selector("output").inner_text() != before
 
 
-IN_IMAGE = """([canvas, axis]) => canvas.data.flatMap(
-    trace => trace.xaxis === axis && trace.meta?.ghost === false ? [...trace.x, ...trace.y].map(String) : [])"""
+IN_IMAGE = """([canvas, axis]) => canvas._fullData.flatMap(
+    ({ xaxis, meta, x, y }) => xaxis === axis && meta?.ghost === false ? [...x, ...y].map(v => String(v ?? NaN)) : [])"""
 MARK = """canvas => canvas.data.filter(trace => trace.mode === 'markers').map(({ x, y }) => [x[0], y[0]])[0]"""
 
 
