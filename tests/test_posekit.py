@@ -9,7 +9,7 @@ from pathlib import Path
 import posekit
 
 FOLDER = Path(posekit.__file__).parent
-FIGURES = {"posekit.drawing", "posekit.figures", "posekit.rig_figures", "posekit.widgets"}
+FIGURES = {f"posekit.{name}" for name in ("drawing", "figures", "ray_figures", "rig_figures", "sliders", "widgets")}
 
 
 def test_it_offers_about_fifteen_names_that_say_what_they_are():
