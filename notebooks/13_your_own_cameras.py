@@ -245,12 +245,12 @@ torch.testing.assert_close(poses.float(), smooth.poses_world, atol=1e-5, rtol=0)
 
 # %% tags=["hide-input", "opening"]
 scene_figure(
-    smooth.poses_world[::2],
+    smooth.poses_world[::3],
     smooth.cameras[0],
     smooth.view_names,
     BODY_25B,
-    smooth.frame_rate / 2,
-    pixels=smooth.pixels[::2],
+    smooth.frame_rate / 3,
+    pixels=smooth.pixels[::3],
 )
 
 # %% [markdown]
@@ -686,12 +686,12 @@ Markdown(table(["MediaPipe, error in px", "as given", "adjusted to OpenPose's"],
 # %%
 filmed = reconstruct(in_place, cutoff_hz=6.0)
 scene_figure(
-    filmed.poses_world[::2],
+    filmed.poses_world[::4],
     filmed.cameras[0],
     filmed.view_names,
     MEDIAPIPE_33,
-    filmed.frame_rate / 2,
-    pixels=filmed.pixels[::2],
+    filmed.frame_rate / 4,
+    pixels=filmed.pixels[::4],
 )
 
 # %% [markdown]
