@@ -70,13 +70,17 @@ class Visit:
         self.page = self.context.new_page()
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        self.page.on("requestfailed", self._failed)
         self.page.on("request", lambda request: self._asked(request, address))
         self.page.goto(f"{address}/{name}.html")
 
     def _said(self, message):
         if message.type in ("error", "warning") and not message.text.startswith(HARMLESS):
             self.complaints.append(message.text + " " + message.location.get("url", ""))
+
+    def _failed(self, request):
+        if not request.url.startswith("blob:"):  # of a video in the page's memory, Chromium drops what it has read enough of
+            self.complaints.append(f"failed: {request.url}")
 
     def _asked(self, request, address):
         if request.resource_type == "script":
