@@ -44,7 +44,8 @@ def _lines(figure: dict, height: int) -> list[str]:
         color = next((trace[part]["color"] for part in ("line", "textfont", "marker") if part in trace), "currentColor")
         if "lines" in trace.get("mode", "lines"):
             look = f'stroke="{color}" stroke-width="{_thickness(trace, layout, height):.2g}"{_dashes(trace)} fill="none"'
-            parts += [f'<polyline points="{run}" {look} stroke-linecap="{end}"/>' for run in _runs(points)]
+            runs = "".join(f'<polyline points="{run}"/>' for run in _runs(points))
+            parts.append(f'<g {look} stroke-linecap="{end}">{runs}</g>')
         elif "markers" in trace.get("mode", "") and isinstance(trace["marker"]["color"], str):
             parts += [_dot(x, y, color, trace) for x, y in points if np.isfinite(x + y)]
         parts += _head(trace, points, color, _thickness(trace, layout, height))
