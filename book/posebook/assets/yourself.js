@@ -74,6 +74,7 @@
       const video = element("video", { src: URL.createObjectURL(file), loop: true, muted: true, playsInline: true });
       await new Promise((resolve, reject) => Object.assign(video, { onloadeddata: resolve, onerror: () => reject(unreadable) }));
       if (!video.videoWidth) throw unreadable;
+      await new Promise((resolve) => Object.assign(video, { onseeked: resolve, currentTime: 1e-4 })); // else a first picture at rest is blank
       return video;
     }
     if (!file.type.startsWith("image/")) throw unreadable;
