@@ -1,6 +1,7 @@
 """A page opens with the figure of the cell tagged so, before any code."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -50,7 +51,9 @@ def page_of(folder, *cells):
     """The HTML that a notebook of such cells becomes, with what the build complained about."""
     language = {"language_info": {"name": "python", "pygments_lexer": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=list(cells), metadata=language), folder / "index.ipynb")
-    done = subprocess.run([sys.executable, "-c", BUILD], cwd=folder, capture_output=True, text=True)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "book")])
+    environment = os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", BUILD], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return (folder / "out" / "index.html").read_text(), done.stderr
 
