@@ -127,7 +127,7 @@ exact = {name: error_mm(depths) for name, depths in parts.items()}
 assert error_mm(true_depth) < 0.1
 
 # %% tags=["hide-input", "opening"]
-alt = "Three bars. The error as lifted; a little less with the exact depth of the root; and only a small part of it with exact relative depths."
+alt = "The error as lifted, a little less of it with the exact depth of the root, and only a small part with exact relative depths. Three bars."
 bar_figure({"error": exact}, "report_mpjpe (mm)", alt)
 
 # %% [markdown]
