@@ -206,6 +206,11 @@ def camera_lines(cameras: Cameras, depth: float = 0.7) -> Tensor:
     return torch.cat([spokes, rim], dim=-2).flatten(-3, -2)
 
 
+def joined(starts: Tensor, ends: Tensor) -> Tensor:
+    """N lines, from starts (N, 3) to ends, as one of 3 N points with a gap (NaN) after each; leading axes stay."""
+    return torch.stack([starts, ends, torch.full_like(ends, torch.nan)], dim=-2).flatten(-3, -2)
+
+
 def drawn_cameras(cameras: Cameras, view_names: tuple[str, ...]) -> list[go.Scatter3d]:
     """Cameras (V,) in a room: a pyramid for each, and its name."""
     return [_frusta(cameras), _labels(cameras, view_names)]

@@ -8,7 +8,7 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA, COLORS, GHOST
 from posekit.drawing import UNNAMED, Layer, Panel, show
-from posekit.figures import drawn_cameras, room_around
+from posekit.figures import drawn_cameras, joined, room_around
 from posekit.skeleton import Skeleton
 
 POINTS = (COLORS["right"], COLORS["left"])
@@ -54,7 +54,7 @@ def rays_figure(
 
     person = Layer(pose_world.unsqueeze(0), skeleton, ghost=True)
     around, extra = room_around(pose_world[:1], cameras.centers_world), drawn_cameras(cameras, view_names)
-    room = Panel("the room", [person], box=around, fills=True, extra=extra, moving=[(_line(CAMERA, 3), _joined(starts, ends))])
+    room = Panel("the room", [person], box=around, fills=True, extra=extra, moving=[(_line(CAMERA, 3), joined(starts, ends))])
 
     names = [f"{step}: {off}" for step, off in zip(step_names, _errors_in_words(points, true))]
     look = dict(arrange="stack", frame_rate=2.0, frame_names=names, start=start, height=460)
@@ -88,12 +88,7 @@ def clipped(
     sides = torch.stack([(low - starts) / way, (high - starts) / way])  # where on its way a line crosses them
     first = sides.amin(0).amax(-1, keepdim=True).clamp(min=0)
     last = sides.amax(0).amin(-1, keepdim=True).clamp(max=1)
-    return _joined(*((starts + share * way).where(first < last, torch.nan) for share in (first, last)))
-
-
-def _joined(starts: Tensor, ends: Tensor) -> Tensor:
-    """Lines (*batch, N, 3) as one, with a gap after each."""
-    return torch.stack([starts, ends, torch.full_like(ends, torch.nan)], dim=-2).flatten(-3, -2)
+    return joined(*((starts + share * way).where(first < last, torch.nan) for share in (first, last)))
 
 
 def _errors_in_words(points: dict[str, Tensor], true: Tensor) -> list[str]:

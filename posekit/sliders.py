@@ -11,7 +11,7 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA, COLORS
 from posekit.drawing import UNNAMED, Layer, Panel, show
-from posekit.figures import CHART_AXIS, LOG_AXIS, PERSON_BOX, drawn_cameras, reprojection_panels
+from posekit.figures import CHART_AXIS, LOG_AXIS, PERSON_BOX, drawn_cameras, joined, reprojection_panels
 from posekit.samples import Views
 from posekit.skeleton import Skeleton
 
@@ -81,8 +81,7 @@ def _in_words(size: float, moved_px: list[float], view_names: tuple[str, ...]) -
 
 def _rays(center_world: Tensor, pose_world: Tensor) -> go.Scatter3d:
     """From a camera through each joint of a pose."""
-    ends = torch.stack([center_world.expand_as(pose_world), pose_world, torch.full_like(pose_world, torch.nan)], dim=1)
-    x, y, z = ends.flatten(0, 1).numpy().T
+    x, y, z = joined(center_world.expand_as(pose_world), pose_world).numpy().T
     return go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=CAMERA, width=1), **UNNAMED)
 
 
