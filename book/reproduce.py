@@ -32,6 +32,9 @@ from posekit.tables import read_list
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "book" / "results"
 PATIENCE = 10  # seconds for a scheduler to answer
+# Two kernels that start at the same moment can choose the same port; one of them then ends at once, and starts again.
+NOT_STARTED = "Kernel died before replying to kernel_info"
+STARTS = 3
 
 
 class Run(NamedTuple):
@@ -95,9 +98,14 @@ def make_record(task: Task, stopped: Callable[[], bool], scratch: str | None = N
     Raises:
         Stopped: if `stopped` became true, or a signal ended the command.
     """
-    with tempfile.TemporaryDirectory(prefix="posekit-", dir=scratch) as folder:
-        error = _run([*task.command, "-p", "results_dir", folder], _environment() | task.environment, stopped)
-        return ("", error) if error is not None else ((Path(folder) / task.place).read_text(), None)
+    for _ in range(STARTS):
+        with tempfile.TemporaryDirectory(prefix="posekit-", dir=scratch) as folder:
+            error = _run([*task.command, "-p", "results_dir", folder], _environment() | task.environment, stopped)
+            if error is None:
+                return (Path(folder) / task.place).read_text(), None
+        if NOT_STARTED not in error:
+            break
+    return "", error
 
 
 def _run(command: list[str], environment: dict[str, str], stopped: Callable[[], bool]) -> str | None:

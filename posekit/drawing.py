@@ -25,6 +25,7 @@ EYE = dict(x=1.35, y=-1.15, z=0.55)
 
 HALF_VIEW = np.tan(np.pi / 8)  # plotly's camera sees 45 degrees from top to bottom
 PAGE_PX = {"wide": 720, "narrow": 330}  # of a figure in the book
+STACKED_PX = dict(large=313, row=147)  # heights, where a large panel stands over rows of small ones
 MARGIN = 0.97
 INSIDE = 0.002  # metres; plotly leaves out a line that lies on the border of its box
 PLAYBACK_RATE = 30  # drawn frames per second
@@ -337,7 +338,8 @@ def _placement(panels: list[Panel], arrange: Arrangement, height: int, narrow: b
         rows = -(-total // columns)
         cells = [((i % columns) / columns, 1 - (i // columns + 1) / rows, 1 / columns, 1 / rows) for i in range(total)]
     if not callable(arrange):
-        pixels = {"stack": 460, "row": 60 + 250 * rows, "grid": 380}[arrange] if narrow else height
+        stacked = STACKED_PX["large"] + rows * STACKED_PX["row"]
+        pixels = {"stack": stacked, "row": 60 + 250 * rows, "grid": 380}[arrange] if narrow else height
     lines = max(panel.note.count("<br>") + bool(panel.note) for panel in panels)
     title, note = 24 / pixels, (2 + 18 * lines) / pixels
     keys, distances, notes = {"height": pixels}, {}, count(len(panels))
@@ -364,11 +366,15 @@ def _placement(panels: list[Panel], arrange: Arrangement, height: int, narrow: b
 
 
 def _stacked(count: int, narrow: bool):
-    """Cells (left, bottom, width, height) of one large panel and a column (narrow: a row) of small ones."""
+    """Cells (left, bottom, width, height) of one large panel and a column (narrow: rows of two or three) of small ones."""
     small = count - 1
-    if narrow:
-        return [(0, 0.32, 1, 0.68), *((i / small, 0, 1 / small, 0.32) for i in range(small))], 1
-    return [(0, 0, 0.7, 1), *((0.7, 1 - (i + 1) / small, 0.3, 1 / small) for i in range(small))], 1
+    if not narrow:
+        return [(0, 0, 0.7, 1), *((0.7, 1 - (i + 1) / small, 0.3, 1 / small) for i in range(small))], 1
+    columns = min(small, 3) if small != 4 else 2
+    rows = -(-small // columns)
+    low = STACKED_PX["row"] / (STACKED_PX["large"] + rows * STACKED_PX["row"])
+    cells = [((i % columns) / columns, (rows - 1 - i // columns) * low, 1 / columns, low) for i in range(small)]
+    return [(0, rows * low, 1, 1 - rows * low), *cells], rows
 
 
 def _animate(figure: go.Figure, moving: list, seconds_per_frame: float, names: Sequence[str] | None, start: int) -> None:

@@ -1,9 +1,11 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 
 from posekit.colors import COLORS, GHOST
-from posekit.drawing import HALF_VIEW, PAGE_PX
+from posekit.drawing import HALF_VIEW, PAGE_PX, _stacked
 from posekit.figures import (
     bar_figure,
     comparison_figure,
@@ -174,3 +176,17 @@ def test_a_clip_that_comes_back_is_played_round_and_another_there_and_back():
     assert (last + 1 - first) % 30 == 0
     away = pose + torch.linspace(0, 1, 90)[:, None, None] * torch.rand(15, 1, generator=torch.Generator().manual_seed(1))
     assert pose_figure(away, HUMANEVA_15, frame_rate=30.0).layout.meta["loop"] == (0, 89, False)
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+@pytest.mark.parametrize("images", range(1, 9))
+def test_images_beside_a_room_share_the_figure_and_leave_space_for_their_titles(images, narrow):
+    cells, _ = _stacked(1 + images, narrow)
+    assert len(cells) == 1 + images
+    for left, bottom, width, height in cells:
+        assert width >= 0.3
+        assert -1e-9 < left < left + width < 1 + 1e-9
+        assert -1e-9 < bottom < bottom + height < 1 + 1e-9
+    for (x, y, w, h), (left, bottom, width, height) in combinations(cells, 2):
+        across, up = min(x + w, left + width) - max(x, left), min(y + h, bottom + height) - max(y, bottom)
+        assert min(across, up) < 1e-9

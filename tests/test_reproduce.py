@@ -111,6 +111,28 @@ def test_a_failed_run_keeps_the_record_that_was_there(reproduce, copy, tmp_path,
     assert other.read_bytes() == recorded.read_bytes()
 
 
+@pytest.mark.parametrize(("said", "starts"), [("Kernel died before replying to kernel_info", 3), ("broken", 1)])
+def test_a_kernel_that_did_not_start_is_started_again(reproduce, tmp_path, said, starts):
+    counted = tmp_path / "starts"
+    child = f"import sys; open({str(counted)!r}, 'a').write('x'); sys.exit({said!r})"
+    task = reproduce.Task([sys.executable, "-c", child], Path("record.json"), {})
+    text, error = reproduce.make_record(task, lambda: False)
+    assert (text, error.strip(), counted.read_text()) == ("", said, "x" * starts)
+
+
+def test_a_run_is_recorded_although_its_kernel_did_not_start_at_first(reproduce, tmp_path):
+    child = f"""
+import pathlib, sys
+mark = pathlib.Path({str(tmp_path / "mark")!r})
+if not mark.exists():
+    mark.touch()
+    sys.exit("Kernel died before replying to kernel_info")
+(pathlib.Path(sys.argv[-1]) / "record.json").write_text("made")
+"""
+    task = reproduce.Task([sys.executable, "-c", child], Path("record.json"), {})
+    assert reproduce.make_record(task, lambda: False) == ("made", None)
+
+
 def test_the_list_says_what_is_missing_and_runs_nothing(copy, capsys, tmp_path):
     assert copy("--list") == 0
     shown = capsys.readouterr()

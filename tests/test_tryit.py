@@ -209,6 +209,14 @@ def test_the_view_begins_in_the_cameras_eye_and_swings_out(browser, address):
         assert drawn(visit) == rest
 
 
+def test_a_view_smaller_than_its_margins_is_no_error(visit):
+    """While a page is laid out, a canvas may be a few pixels high."""
+    canvas = visit.page.locator(".pk-lifted canvas")
+    drawn = int(canvas.get_attribute("data-drawn"))
+    canvas.evaluate("canvas => Object.assign(canvas.style, { width: '12px', height: '12px' })")
+    visit.page.wait_for_function(f"Number(document.querySelector('.pk-lifted canvas').dataset.drawn) > {drawn}")
+
+
 def test_a_link_stores_the_pose(browser, address, visit):
     before = skeleton(visit)
     handle, _, _ = knee(visit)

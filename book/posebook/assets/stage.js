@@ -53,7 +53,7 @@ window.posebook ??= {};
   function fitted(see, points, { width, height }, margins) {
     const flat = points.map(see).map(([x, y, depth]) => [x / depth, y / depth]);
     const [low, high] = [Math.min, Math.max].map((extreme) => [0, 1].map((axis) => extreme(...flat.map((p) => p[axis]))));
-    const room = [width - 2 * margins.side, height - margins.top - margins.bottom];
+    const room = [width - 2 * margins.side, height - margins.top - margins.bottom].map((left) => Math.max(left, 1));
     const scale = Math.min(...room.map((size, axis) => size / (high[axis] - low[axis])));
     const shift = [margins.side, margins.top].map((edge, axis) => edge + room[axis] / 2 - (scale * (low[axis] + high[axis])) / 2);
     return { scale, shift };
