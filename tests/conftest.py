@@ -4,16 +4,13 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 import torch
-from visits import launched
+from visits import launched, served
 
 from posekit.datasets import load_dataset, videopose3d
 from posekit.datasets.humaneva import CAMERAS, humaneva_cameras
@@ -102,16 +99,8 @@ def site():
 @pytest.fixture(scope="session")
 def address(site):
     """The site behind a plain file server on this machine."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with served(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import threading
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,21 @@ def launched(*flags):
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         yield chromium
         chromium.close()
+
+
+@contextmanager
+def served(folder):
+    """A folder behind a plain file server on this machine; its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
 
 
 def figures_page(folder, figures):

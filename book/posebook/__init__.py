@@ -24,6 +24,7 @@ JUPYTER = Path(__file__).parent / "jupyter"  # its kernel is limited to the memo
 VENDOR = "vendor"
 PALETTE = "posebook-palette.css"
 ICONS = "scripts/fontawesome.js"
+FIRST = 400  # a priority before MathJax's 500: a page's first figure can be turned sooner
 MATHJAX = f"{VENDOR}/mathjax/tex-mml-chtml.js"
 PLOTLY = f"{VENDOR}/plotly.min.js"
 
@@ -76,7 +77,7 @@ def _prepare_try_it(app):
 def _page_scripts(app, pagename, templatename, context, doctree):
     if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
         for script, attributes in figure.scripts(PLOTLY).items():
-            app.add_js_file(script, loading_method="defer", **attributes)
+            app.add_js_file(script, loading_method="defer", priority=FIRST, **attributes)
     if pagename == "search":
         app.add_js_file("posebook-search.js", loading_method="defer")
 

@@ -321,15 +321,22 @@
     return element("div", { className: "pk-controls" }, ...inTime, ...inPlace);
   }
 
+  // A figure is drawn when it comes near; one that is near from the start, at once, before formulas are set.
+  const NEAR = 300; // pixels beside the window
+  const begin = (figure) => draw(figure).catch((error) => console.error(error));
+  const isNear = ({ top, bottom }) => top < innerHeight + NEAR && bottom > -NEAR;
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
         if (!entry.isIntersecting) continue;
         watcher.unobserve(entry.target);
-        draw(entry.target).catch((error) => console.error(error));
+        begin(entry.target);
       }
     },
-    { rootMargin: "300px" },
+    { rootMargin: `${NEAR}px` },
   );
-  document.querySelectorAll("figure.pk-figure").forEach((figure) => watcher.observe(figure));
+  for (const figure of document.querySelectorAll("figure.pk-figure")) {
+    if (isNear(figure.getBoundingClientRect())) begin(figure);
+    else watcher.observe(figure);
+  }
 })();
