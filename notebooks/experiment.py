@@ -57,6 +57,7 @@ cameras: str = "all"  # that training sees, joined by "+"; adaptation adapts to 
 test_cameras: str = "all"  # that the test uses, joined by "+"
 subjects: str = "all"  # people that training sees, joined by "+"; not for triangulation
 test_subjects: str = "all"  # people that the test uses, joined by "+"
+training_share: float = 1.0  # of each person's frames of an action, the first ones, that training sees; not for triangulation
 test_seen_by: str = "own"  # the test's cameras, or changed ones, for which its 2D is drawn; see `seen_by` [own, higher, nearer, half_focal]
 floors: str = "given"  # each person's training floor, or all brought to one height; see `levelled` [given, levelled]; only for scenes
 stride: int = 1  # take every stride-th frame

@@ -78,10 +78,15 @@ def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> 
     Measured on "validation", both come from the training clips; see `MultiViewDataset.validation_split`. With different
     `subjects` and `test_subjects` the people held out are then training people whom the lifter has not seen.
     """
+    train = load_split(experiment, "train", data_root)
     if experiment.data.measured_on == "test":
-        return load_split(experiment, "train", data_root), load_split(experiment, "test", data_root)
-    train, test = (load_split(experiment, "train", data_root, at_test).validation_split() for at_test in (False, True))
-    return train[0], test[1]
+        test = load_split(experiment, "test", data_root)
+    else:
+        train, _ = train.validation_split()
+        _, test = load_split(experiment, "train", data_root, at_test=True).validation_split()
+    if experiment.data.training_share < 1:
+        train, _ = train.validation_split(1 - experiment.data.training_share, gap=0)
+    return train, test
 
 
 def train_cameras(experiment: Experiment, train: MultiViewDataset) -> MultiViewDataset:

@@ -66,6 +66,9 @@ class Data(Group):
     test_cameras: str = parameter("all", 'that the test uses, joined by "+"', at_test=True)
     subjects: str = parameter("all", 'people that training sees, joined by "+"', LEARNT_METHODS)
     test_subjects: str = parameter("all", 'people that the test uses, joined by "+"', at_test=True)
+    training_share: float = parameter(
+        1.0, "of each person's frames of an action, the first ones, that training sees", LEARNT_METHODS, most=1
+    )
     test_seen_by: Literal["own", "higher", "nearer", "half_focal"] = parameter(
         "own", "the test's cameras, or changed ones, for which its 2D is drawn; see `seen_by`", at_test=True
     )

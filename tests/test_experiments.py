@@ -1,5 +1,6 @@
 import re
 import threading
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -141,6 +142,16 @@ def test_people_and_cameras_are_chosen_apart_for_training_and_test():
     assert experiments.load_splits(triangulation)[1].view_names == ("C1", "C2")
     with pytest.raises(ValueError, match="unknown subject 'S4'; choose from S1, S2, S3"):
         run(TINY.but(test_subjects="S4"))
+
+
+@pytest.mark.parametrize("measured_on", ["test", "validation"])
+def test_training_may_see_the_first_part_of_every_action(measured_on):
+    whole, test = experiments.load_splits(TINY.but(measured_on=measured_on))
+    half, same = experiments.load_splits(TINY.but(measured_on=measured_on, training_share=0.5))
+    assert torch.equal(same.poses_world, test.poses_world)
+    part, all_of_it = (sum((Counter({(c.subject, c.action): len(c)}) for c in d.clips), Counter()) for d in (half, whole))
+    assert part == {who: pytest.approx(frames / 2, abs=1) for who, frames in all_of_it.items()}
+    assert torch.equal(half.poses_world[0], whole.poses_world[0])
 
 
 def test_levelled_floors_are_those_of_triangulated_ankles():
