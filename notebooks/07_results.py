@@ -453,6 +453,30 @@ Markdown(
 folded("ladder")
 
 # %% [markdown]
+# ### What would bring more?
+#
+# A longer training, a larger network, or more to learn from?
+# These rows are about the lifter that is told tilt and height and learns from triangulated poses, and each changes one thing.
+# Those with fewer frames take the first part of every person's frames of an action, and make as many steps.
+
+# %% tags=["remove-input"]
+folded("more")
+
+
+# %% tags=["remove-cell"]
+quarter, half, whole, longer, wider = (
+    mm(f"beyond-level{end}") for end in ("-quarter", "-half", "", "-longer", "-wider")
+)
+assert min(quarter - half, half - whole) > 2 * max(whole - longer, whole - wider)
+
+# %% tags=["remove-input"]
+Markdown(
+    f"Half of the frames instead of a quarter are worth {quarter - half:.1f} mm, and all of them instead of half another {half - whole:.1f} mm. "
+    f"Twice the steps change the error by {longer - whole:+.1f} mm, and twice the hidden units by {wider - whole:+.1f} mm. "
+    "More to learn from would bring the most."
+)
+
+# %% [markdown]
 # ### Noise
 #
 # With noise in the 2D poses of training and test, triangulated targets are noisy as well.

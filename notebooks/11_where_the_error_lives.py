@@ -369,7 +369,7 @@ Markdown(table(["HumanEva-I; `report_mpjpe`, mm", *actions], lines))
 # - Errors are unequal: over actions, over joints, where ankles and wrists have most of it, and over moments, with a long tail.
 #
 # What is left is a matter of the people that training knows, and of what one picture can say.
-# [](05_sequences) looks at more than one, and [](07_results) has all recorded rows.
+# [](05_sequences) looks at more than one. [](07_results) has all recorded rows, among them some that ask whether longer training, a larger network or more frames would help.
 #
 # ## Exercises
 #
