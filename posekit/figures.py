@@ -302,10 +302,10 @@ def bar_figure(bars: dict[str, dict[str, float]], x_title: str, alt: str) -> go.
         said = dict(mode="text", text=[f" {value:.1f}" for value in values.values()], textposition="middle right", **UNNAMED)
         figure.add_trace(go.Scatter(x=list(values.values()), y=rows, cliponaxis=False, **said))
     longest = max(value for values in bars.values() for value in values.values())
-    figure.update_layout(**LOOK | dict(margin=dict(l=8, r=10, t=30, b=50), dragmode=False))
+    figure.update_layout(**LOOK | dict(margin=dict(l=8, r=48, t=30, b=50), dragmode=False))  # r: a value beside it
     figure.update_layout(
         height=100 + (14 + 22 * len(bars)) * len(labels),
-        xaxis=dict(title=x_title, range=[0, 1.2 * longest], **CHART_AXIS),
+        xaxis=dict(title=x_title, range=[0, 1.02 * longest], **CHART_AXIS),
         yaxis=dict(
             title="",
             range=[len(labels) - 0.5, -0.5],
