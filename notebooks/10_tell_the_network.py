@@ -383,9 +383,7 @@ curve_figure(
 
 # %% tags=["hide-input"]
 alt = "Error against an added tilt of the camera. Screen and rays rise to both sides; the line of level is flat."
-curve_figure(
-    curves["tilt"], "camera turned up or down (degrees)", "report_mpjpe (mm)", alt
-)
+curve_figure(curves["tilt"], "camera tilted by (degrees)", "report_mpjpe (mm)", alt)
 
 # %% tags=["hide-input"]
 alt = "Error against an added height of the camera. All lines rise."

@@ -128,13 +128,14 @@ def _title(row: Row) -> str:
 
 
 def _place(row: Row) -> tuple:
-    """Sorts groups: by the test set, the number of views, what is known of the camera, and the frames."""
+    """Sorts groups: by the test set, whole and exact ones first, then by views, what is known of the camera, and frames."""
     views, frames, *known = [*row.at_test.split(", "), "picture only"]
     if frames in KNOWLEDGE:
         frames, known = "1 frame", [frames]
     count = 10**9 if frames == "whole clip" else int(frames.split()[0])
-    order = list(NAMES).index(row.experiments[0].data.dataset), _test_set(row.experiments[0])
-    return *order, int(views.split()[0]), KNOWLEDGE.index(known[0]), count, views, frames
+    data = row.experiments[0].data
+    order = list(NAMES).index(data.dataset), data.stride, data.noise_px
+    return order, _test_set(row.experiments[0]), int(views.split()[0]), KNOWLEDGE.index(known[0]), count, views, frames
 
 
 def _test_set(experiment: Experiment) -> str:

@@ -66,6 +66,7 @@ def test_every_seed_of_a_row_has_a_mark_in_the_group_of_what_it_needs(made):
         "HumanEva-I, exact 2D: 1 view, 1 frame, picture only": ["plain `lifter`", "better"],
         "HumanEva-I, exact 2D: 3 views, 1 frame, full calibration": ["geometry"],
     }
+    assert list(titles)[-1] == "HumanEva-I, 5 px of noise: 1 view, 1 frame, picture only", "exact 2D comes first"
     plain = groups["HumanEva-I, exact 2D: 1 view, 1 frame, picture only"][0]
     assert [mark.error_mm for mark in plain.marks if mark.address] == [30.0, 32.0, 700.0, 31.0]
     assert [mark.error_mm for mark in plain.marks if mark.lost] == [700.0]

@@ -48,6 +48,19 @@ def test_the_page_shows_everything_without_complaint(opened):
     assert opened.complaints == []
 
 
+@at_both_widths
+def test_no_word_of_a_chart_is_cut_off(opened):
+    """Titles of axes and values beside bars lie within their figure."""
+    cut = """() => [...document.querySelectorAll(".pk-canvas")].filter((one) => one.checkVisibility()).flatMap((canvas) => {
+        const { left, right, top, bottom } = canvas.getBoundingClientRect();
+        return [...canvas.querySelectorAll(".xtitle, .ytitle, .textpoint text, .legendtext")].filter((text) => {
+            const box = text.getBoundingClientRect();
+            return box.left < left - 1 || box.right > right + 1 || box.top < top - 1 || box.bottom > bottom + 1;
+        }).map((text) => text.textContent);
+    })"""
+    assert opened.page.evaluate(cut) == []
+
+
 @on_a_desktop
 def test_everyone_can_use_the_page(opened):
     from axe_playwright_python.sync_playwright import Axe  # here: the tests without a browser need no browser library
