@@ -294,7 +294,7 @@ off |= {"exact views": [off_mm(triangulated(train, sigma)) for sigma in sigmas]}
 # %% tags=["hide-input"]
 curve_figure(
     {name: (sigmas, distances) for name, distances in off.items()},
-    "width of the smoothing (frames)",
+    "smoothing (frames)",
     "mean distance between joints (mm)",
     alt="The distance of triangulated targets from the labels against the length of smoothing. From noisy views it falls and rises again; from exact views it only rises, and the curves meet.",
 )
