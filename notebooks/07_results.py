@@ -580,13 +580,9 @@ def label_gap(needs):
     return mean(changes_by_seed(*(runs[row] for row in rows)).values())
 
 
-given, levelled = (
-    mean_and_spread(runs[f"human36m/human36m-level{end}"])[0]
-    for end in ("-given-floors", "")
-)
-rays36, longer36 = (
+given, levelled, longer36, rays36 = (
     mean_and_spread(runs[f"human36m/human36m-{row}"])[0]
-    for row in ("rays", "level-longer")
+    for row in ("level-given-floors", "level", "level-longer", "rays")
 )
 assert levelled < rays36 < given
 assert levelled < longer36

@@ -77,6 +77,7 @@ def load_splits(experiment: Experiment, data_root: str | Path | None = None) -> 
 
     Measured on "validation", both come from the training clips; see `MultiViewDataset.validation_split`. With different
     `subjects` and `test_subjects` the people held out are then training people whom the lifter has not seen.
+    A `training_share` below 1 cuts what is trained on, never what is measured on.
     """
     train = load_split(experiment, "train", data_root)
     if experiment.data.measured_on == "test":
