@@ -229,7 +229,7 @@ Markdown(
 # Dropout is not the only noise: freezing batch norm half way steadies a training without dropout as well, as the ablations below show.
 #
 # Adaptation starts from the label-free model and inherits its luck.
-# It is still improving when it ends:
+# It is still improving when it ends, and goes on to do so for ten times as long, as [](04_test_time_adaptation) shows:
 
 # %% tags=["remove-input"]
 epochs_done, errors = curve_of("adaptation-published")

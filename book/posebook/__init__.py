@@ -75,7 +75,11 @@ def _prepare_try_it(app):
 
 
 def _page_scripts(app, pagename, templatename, context, doctree):
-    if f'class="{FIGURE_CLASS}"' in (context.get("body") or ""):
+    body = context.get("body") or ""
+    if f'id="{opening.PLACE}"' in body:  # the reader sees the figure at once, so plotly.js need not wait for the scripts
+        address = context["pathto"](f"_static/{PLOTLY}", resource=True)
+        context["metatags"] = context.get("metatags", "") + f'\n<link rel="preload" as="script" href="{address}" />\n'
+    if f'class="{FIGURE_CLASS}"' in body:
         for script, attributes in figure.scripts(PLOTLY).items():
             app.add_js_file(script, loading_method="defer", priority=FIRST, **attributes)
     if pagename == "search":

@@ -41,15 +41,17 @@
     canvas.classList.toggle("pk-inert", !isChart);
     canvas.classList.toggle("pk-turns", scenes.length > 0);
     figure.querySelector(".pk-still").after(canvas);
+    const narrow = arrange(spec.layout, canvas);
     const config = { displaylogo: false, responsive: true, displayModeBar: false, scrollZoom: false };
     await Plotly.newPlot(canvas, { data: spec.data, layout: spec.layout, config });
     figure.classList.add("pk-drawn");
+    figure.style.minHeight = "";
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", meta.alt);
     // Plotly takes touches for drags; a tap still reaches it as a click, which shows a chart's values.
     canvas.addEventListener("touchstart", (event) => event.stopPropagation(), { capture: true, passive: true });
     const view = scenes.length ? turnable(Plotly, canvas, scenes, meta.alt) : null;
-    place(Plotly, canvas, meta, view);
+    place(Plotly, canvas, meta, view, narrow);
     if (spec.motion || meta.roots) canvas.after(controls(Plotly, canvas, moving, people, meta));
     new MutationObserver(() => repaint(Plotly, canvas, spec)).observe(document.documentElement, {
       attributes: true,
@@ -85,20 +87,37 @@
   }
 
   // ---- panels side by side, or one below the other ----
-  function place(Plotly, canvas, meta, view) {
+  const isNarrow = (canvas) => canvas.clientWidth < NARROW;
+
+  function placement(meta, narrow) {
+    const { eye, ...keys } = narrow ? meta.narrow : meta.wide;
+    return { eye, keys: { ...keys, "font.size": narrow ? 11 : 13 } };
+  }
+
+  // Before the first drawing, which is then the only one: returns whether the figure is narrow.
+  function arrange(layout, canvas) {
+    const narrow = isNarrow(canvas);
+    if (!layout.meta.narrow) return narrow;
+    const { eye, keys } = placement(layout.meta, narrow);
+    if (eye) for (const scene of Object.keys(layout).filter(isScene)) keys[`${scene}.camera.eye`] = eye;
+    for (const [path, value] of Object.entries(keys)) {
+      const steps = path.match(/[^.[\]]+/g); // as in "annotations[0].x"
+      const last = steps.pop();
+      steps.reduce((part, step) => (part[step] ??= {}), layout)[last] = value;
+    }
+    return narrow;
+  }
+
+  function place(Plotly, canvas, meta, view, was) {
     if (!meta.narrow) return;
-    let was = null;
-    const fit = () => {
-      const narrow = canvas.clientWidth < NARROW;
+    new ResizeObserver(() => {
+      const narrow = isNarrow(canvas);
       if (narrow === was) return;
       was = narrow;
-      canvas.parentElement.style.minHeight = "";
-      const { eye, ...keys } = narrow ? meta.narrow : meta.wide;
-      Plotly.relayout(canvas, { ...keys, "font.size": narrow ? 11 : 13 });
+      const { eye, keys } = placement(meta, narrow);
+      Plotly.relayout(canvas, keys);
       if (eye) view?.fit(eye);
-    };
-    fit();
-    new ResizeObserver(fit).observe(canvas);
+    }).observe(canvas);
   }
 
   // ---- one viewpoint for all panels, turned by mouse, touch and keys ----
