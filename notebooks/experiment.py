@@ -70,6 +70,7 @@ test_noise: str = "same"  # of the test, if not as in training: "exact", or like
 smooth_3d: float = 0.0  # frames over which the test's lifted poses are smoothed; 0 for none; not for triangulation
 offsets_from: str = "none"  # training people, "all" or joined by "+", whose labels tell the joint offsets that poses are corrected by
 measured_against: str = "labels"  # or the poses that the test's own views triangulate as well, as `triangulated_mpjpe` [labels, labels+views]
+measured_cameras: str = "all"  # of the test, whose poses are measured, joined by "+"
 measured_on: str = "test"  # the test set, or a quarter held out of the training clips, to choose settings on [test, validation]
 
 # what the lifter sees

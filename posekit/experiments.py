@@ -252,8 +252,9 @@ def run(
         lifter, curve = _trained(experiment, _source_model(experiment), taught, device, models_dir, **how)
         if experiment.method == "adaptation":
             lifter, curve = _adapted(experiment, lifter, device, models_dir, **how)
-        as_trained = not smooth_3d and placed is seen and experiment.data.offsets_from == "none"
-        curve = curve if as_trained else Curve()  # it was measured without smoothing and offsets, on given cameras
+        data = experiment.data
+        as_trained = not smooth_3d and placed is seen and (data.offsets_from, data.measured_cameras) == ("none", "all")
+        curve = curve if as_trained else Curve()  # measured without smoothing and offsets, on given cameras, in all views
         poses = lift_dataset(lifter, placed)
         evaluation = measure(experiment, smooth_poses(poses, seen, sigma=smooth_3d) if smooth_3d else poses, train, seen)
     where = code | machine(device) | {"seconds": round(time.perf_counter() - start, 1)}
@@ -262,6 +263,10 @@ def run(
 
 def measure(experiment: Experiment, poses_camera: Tensor, train: MultiViewDataset, test: MultiViewDataset) -> Evaluation:
     """Compare poses (F, V, J, 3) with the test's labels, corrected by joint offsets, and if asked for with its views."""
+    if experiment.data.measured_cameras != "all":
+        names = experiment.data.measured_cameras.split("+")
+        every, test = test.view_names, test.select_views(names)
+        poses_camera = poses_camera[:, [every.index(name) for name in names]]
     offsets = make_offsets(experiment, train)
     evaluation = evaluate_poses(offsets.apply(poses_camera) if offsets else poses_camera, test)
     against_views = experiment.data.measured_against == "labels+views"

@@ -102,6 +102,7 @@ class Data(Group):
     measured_against: Literal["labels", "labels+views"] = parameter(
         "labels", "or the poses that the test's own views triangulate as well, as `triangulated_mpjpe`", at_test=True
     )
+    measured_cameras: str = parameter("all", 'of the test, whose poses are measured, joined by "+"', at_test=True)
     measured_on: Literal["test", "validation"] = parameter(
         "test", "the test set, or a quarter held out of the training clips, to choose settings on"
     )
@@ -411,8 +412,10 @@ def _check_together(experiment: Experiment) -> None:
     labels = experiment.method in ("supervised", "scenes") and experiment.target_poses == "labels"
     if experiment.data.cameras_from != "given" and labels:
         raise ValueError("labels are not in the world of cameras that were found: use teacher='triangulation'")
+    if experiment.data.measured_against == "labels+views" and experiment.data.measured_cameras != "all":
+        raise ValueError("measured_against='labels+views' measures in all views of the test, not in some measured_cameras")
     check_joined("loss_terms", experiment.teacher.loss_terms, TERMS)
-    for name in ("cameras", "test_cameras", "subjects", "test_subjects", "offsets_from"):
+    for name in ("cameras", "test_cameras", "measured_cameras", "subjects", "test_subjects", "offsets_from"):
         check_joined(name, getattr(experiment.data, name))
     if experiment.sees_windows and window % 2 == 0:
         raise ValueError(f"window must be an odd number of frames, so that it has a middle; got {window}")

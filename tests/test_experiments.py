@@ -105,7 +105,7 @@ def test_adaptation_takes_a_kept_source_model_and_does_not_train_again(tmp_path)
     assert visible(tmp_path) == [kept]
 
 
-AT_TEST = dict(test_cameras="C3", test_subjects="S2", test_seen_by="nearer")
+AT_TEST = dict(test_cameras="C2+C3", measured_cameras="C3", test_subjects="S2", test_seen_by="nearer")
 
 
 @pytest.mark.parametrize("method", ["label_free", "scenes"])
@@ -123,6 +123,24 @@ def test_one_kept_lifter_is_tested_in_many_ways(tmp_path, method):
     assert visible(tmp_path) == [kept]
     assert kept.read_bytes() == before
     assert run(trained, models_dir=tmp_path)[0].curve == plain.curve  # one with nothing of its own at the test trains
+
+
+def test_cameras_can_be_measured_one_at_a_time(tmp_path):
+    every = TINY.but(noise_px=3.0)
+    apart = [run(every.but(measured_cameras=name), models_dir=tmp_path)[0] for name in ("C1", "C2", "C3")]
+    errors = [record.metrics_mm["mpjpe"] for record in apart]
+    assert len(set(errors)) == 3
+    assert sum(errors) / 3 == pytest.approx(run(every)[0].metrics_mm["mpjpe"], abs=0.002)  # records are rounded
+
+
+def test_cameras_that_are_not_measured_still_count_for_triangulation():
+    triangulation = Experiment().but(method="triangulation", noise_px=3.0)
+    every, some, two = (
+        run(triangulation.but(**cameras))[0].metrics_mm["mpjpe"]
+        for cameras in ({}, dict(measured_cameras="C1+C2"), dict(test_cameras="C1+C2"))
+    )
+    assert some == pytest.approx(every, rel=1e-3)
+    assert two > 1.05 * every
 
 
 def test_what_counts_at_the_test_alone_is_marked():

@@ -41,6 +41,8 @@ REFUSED = [
     (dict(loss_terms="own+own"), "loss_terms must be different names"),
     (dict(cameras="C1+C2+C1"), "cameras must be different names"),
     (dict(test_cameras="C1+"), "test_cameras must be different names"),
+    (dict(measured_cameras="C1+"), "measured_cameras must be different names"),
+    (dict(measured_cameras="C1", measured_against="labels+views"), "measures in all views of the test"),
     (dict(test_subjects="S1+S1"), "test_subjects must be different names"),
     (dict(test_seen_by="lower"), "test_seen_by must be one of own, higher, nearer, half_focal; got 'lower'"),
     (dict(test_seen_by="nearer", noise_px=2), "test_seen_by draws exact 2D: it needs noise_px=0, got 2.0"),
