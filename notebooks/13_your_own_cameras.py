@@ -608,7 +608,7 @@ seen = load_dataset("balancing", "all", detector="mediapipe")
 seen
 
 # %% [markdown]
-# Two detectors on one recording: whatever they agree on does not come from either.
+# Two detectors on one recording: what they agree on is not the doing of one of them.
 #
 # First the same questions as before:
 
