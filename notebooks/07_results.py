@@ -434,7 +434,11 @@ third = {
     px: over("adaptation-2views", "adaptation-3views", px) for px in (0, 1, 2, 5, 10)
 }
 assert max(max(third[px]) for px in (0, 1, 2)) < 0
-assert min(min(third[px]) for px in (5, 10)) > 0
+assert all(min(third[px]) < 0 < max(third[px]) for px in (5, 10))
+assert (
+    abs(mm("noise5-triangulation-3views") / mm("noise5-triangulation-2views") - 0.8)
+    < 0.01
+)
 
 # %% tags=["remove-input"]
 Markdown(
@@ -442,7 +446,8 @@ Markdown(
     f"with two views it is {interval(two[2])}, {interval(two[5])} and {interval(two[10])} (95 percent confidence, from three seeds one by one). "
     "So where the 2D is good, geometry wins, and where it is bad a network does, which takes over the sooner the fewer views there are. "
     f"At 10 px even one view through a network is nearer than three views by geometry alone, by {one[10].mean():.0f} mm. "
-    "A third view to adapt to helps from 5 px on. With less noise the adapted lifter is nearer in its two views without it, after as many passes."
+    "To triangulation a third view is worth a fifth of its error. A lifter that adapts to it as well, in as many passes, is no better for it in the two views that are measured: "
+    "up to 2 px every seed is a little worse, and at 5 and 10 px the seeds disagree."
 )
 
 # %% tags=["remove-input"]
