@@ -160,6 +160,18 @@ def test_chapters_open_with_their_numbered_figure(site):
         assert opening.select_one("figcaption .caption-number"), path
 
 
+def test_pages_that_open_with_a_figure_and_no_others_fetch_plotly_early(site):
+    opened = 0
+    for path in (site / "notebooks").glob("*.html"):
+        page = BeautifulSoup(path.read_text(), "html.parser")
+        early = [link["href"] for link in page.select("link[rel=preload]") if link["href"].endswith("/plotly.min.js")]
+        opens = page.select_one("#opening") is not None
+        assert len(early) == opens, path
+        assert all((path.parent / address).exists() for address in early)
+        opened += opens
+    assert opened >= 4
+
+
 def test_the_search_finds_prose_not_data(site):
     assert "bdata" not in (site / "searchindex.js").read_text()
 

@@ -204,6 +204,22 @@ def test_the_view_stays_when_the_slider_moves_and_the_theme_changes(reader):
     assert hand.eyes() == [pytest.approx(eye) for eye in turned]
 
 
+def test_panels_are_laid_out_anew_on_a_screen_of_another_width(browser, one_page):
+    text_size = "([f, size]) => f.querySelector('.pk-canvas')._fullLayout.font.size === size"
+    with Visit(browser, one_page, "page", width=360) as visit:
+        hand = Reader(visit, COMPARED)
+        panels = "f => Object.values(f.querySelector('.pk-canvas')._fullLayout.scene.domain).flat()"
+        narrow = visit.page.evaluate(panels, hand.figure)
+        assert visit.page.evaluate(text_size, [hand.figure, 11])
+        visit.page.set_viewport_size(dict(width=1000, height=900))
+        visit.page.wait_for_function(text_size, arg=[hand.figure, 13])
+        assert visit.page.evaluate(panels, hand.figure) != narrow
+        visit.page.set_viewport_size(dict(width=360, height=900))
+        visit.page.wait_for_function(text_size, arg=[hand.figure, 11])
+        assert visit.page.evaluate(panels, hand.figure) == narrow
+        assert visit.complaints == []
+
+
 @pytest.mark.parametrize("number", [ALONE, COMPARED, CHART])
 def test_the_wheel_scrolls_the_page(reader, number):
     hand = reader(number)
