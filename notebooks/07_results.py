@@ -650,7 +650,7 @@ def label_gap(needs):
 
 
 given, levelled, longer36, rays36 = (
-    mean_and_spread(runs[f"human36m/human36m-{row}"])[0]
+    mm(f"human36m-{row}", "human36m")
     for row in ("level-given-floors", "level", "level-longer", "rays")
 )
 assert levelled < rays36 < given
@@ -699,8 +699,7 @@ both = {
 }
 lines = []
 for synthetic, real in both.items():
-    rows = runs[f"synthetic/synthetic-{synthetic}"], runs[f"humaneva/{real}"]
-    lines.append([mean_and_spread(row)[0] for row in rows])
+    lines.append([mm(f"synthetic-{synthetic}", "synthetic"), mm(real)])
 for errors in zip(*lines):
     assert sorted(errors) == list(errors)
 lines = [[f"`{s}`", *(f"{e:.1f}" for e in es)] for s, es in zip(both, lines)]
