@@ -113,7 +113,7 @@ def lifting_figure(
     ]
     person = [Layer(_follow(true, true), skeleton, ghost=True), Layer(_follow(lifted, true), skeleton)]
     panels = [
-        Panel(titles[0], image, image_size=tuple(camera.image_size_px.tolist())),
+        image_panel(titles[0], image, camera),
         Panel(titles[1], person, box=PERSON_BOX),
     ]
     alt = (
@@ -147,8 +147,7 @@ def scene_figure(
     box = room_around(poses[:, 0], cameras.centers_world)
     room = Panel("the room", [Layer(poses, skeleton)], box=box, extra=drawn_cameras(cameras, view_names))
     images = [
-        Panel(f"camera {name}", [Layer(pixels[:, view], skeleton)], image_size=tuple(cameras.image_size_px[view].tolist()))
-        for view, name in enumerate(view_names)
+        image_panel(f"camera {name}", [Layer(pixels[:, view], skeleton)], cameras[view]) for view, name in enumerate(view_names)
     ]
     alt = (
         f"A room with a person in 3D and {len(view_names)} cameras around them, drawn as pyramids; beside it, the 2D pose "
@@ -187,10 +186,14 @@ def pictures_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **op
     """What the camera of each scene's first person sees, one image per scene; arguments as `rooms_figure`'s."""
     panels = []
     for title, scene in scenes.items():
-        size = scene.cameras.image_size_px[0]
         seen = scene.cameras.screen_to_pixels(scene.screen())[:1]
-        panels.append(Panel(title, [Layer(seen, skeleton)], image_size=tuple(size.tolist())))
+        panels.append(image_panel(title, [Layer(seen, skeleton)], scene.cameras[0]))
     return show(panels, alt, **{"height": 240, **options})
+
+
+def image_panel(title: str, layers: list[Layer], camera: Cameras) -> Panel:
+    """2D poses in the image of a camera (without leading axes), in its pixels."""
+    return Panel(title, layers, image_size=tuple(camera.image_size_px.tolist()))
 
 
 def camera_lines(cameras: Cameras, depth: float = 0.7) -> Tensor:
@@ -229,7 +232,7 @@ def _labels(cameras: Cameras, names: tuple[str, ...]) -> go.Scatter3d:
 def views_figure(pixels: Tensor, cameras: Cameras, view_names: tuple[str, ...], skeleton: Skeleton, **options) -> go.Figure:
     """2D poses (V, J, 2) in their images."""
     panels = [
-        Panel(f"camera {name}", [Layer(_still(pixels[view]), skeleton)], image_size=tuple(cameras.image_size_px[view].tolist()))
+        image_panel(f"camera {name}", [Layer(_still(pixels[view]), skeleton)], cameras[view])
         for view, name in enumerate(view_names)
     ]
     return show(
@@ -243,10 +246,10 @@ def reprojection_panels(poses_camera: Tensor, views: Views, view_names: tuple[st
         projected = views.cameras.screen_to_pixels(reprojections(poses_camera, views.cameras))  # (F, V, V, J, 2)
     seen = views.cameras.screen_to_pixels(views.screen)
     return [
-        Panel(
+        image_panel(
             f"{lifted_from} in {seen_by}",
             [Layer(_still(seen[j]), skeleton, ghost=True, name="seen"), Layer(projected[:, i, j], skeleton)],
-            image_size=tuple(views.cameras.image_size_px[j].tolist()),
+            views.cameras[j],
         )
         for i, lifted_from in enumerate(view_names)
         for j, seen_by in enumerate(view_names)

@@ -11,7 +11,7 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA, COLORS
 from posekit.drawing import UNNAMED, Layer, Panel, show
-from posekit.figures import CHART_AXIS, LOG_AXIS, PERSON_BOX, drawn_cameras, joined, reprojection_panels
+from posekit.figures import CHART_AXIS, LOG_AXIS, PERSON_BOX, drawn_cameras, image_panel, joined, reprojection_panels
 from posekit.samples import Views
 from posekit.skeleton import Skeleton
 
@@ -53,10 +53,10 @@ def sizes_figure(
         extra=[*drawn_cameras(cameras[:1], view_names[:1]), _rays(cameras[0].centers_world, grown[sizes.index(max(sizes))])],
     )
     images = [
-        Panel(
+        image_panel(
             f"camera {name}",
             [Layer(before[None, view], skeleton, ghost=True, name="as before"), Layer(seen[:, view], skeleton)],
-            image_size=tuple(cameras.image_size_px[view].tolist()),
+            cameras[view],
         )
         for view, name in enumerate(view_names)
     ]
