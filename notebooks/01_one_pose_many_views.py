@@ -177,7 +177,7 @@ def bend(rays, radial, tangential):
 
 
 # %% [markdown]
-# It equals posekit's `distort`, which holds the bend where the formula is no longer to be trusted, far outside the picture ([](../book/conventions)).
+# It equals posekit's `distort`, which lets the lens bend no further once a ray is far outside the picture ([](../book/conventions)).
 
 # %%
 bent = bend(rays, C1.radial, C1.tangential)

@@ -126,7 +126,7 @@ class Lifter(nn.Module):
 # Its output is **root-anchored**: the first of the 15 rows is the position of the root in camera coordinates,
 # and the others are offsets from the root.
 #
-# This is posekit's `FrameLifter` in its published form. With `norm="layer"`, which later chapters use, `nn.LayerNorm` takes the place of batch norm, and nothing else changes.
+# This is posekit's `FrameLifter` in its published form: batch norm, dropout 0.5, and the initial weights that torch gives a layer. With `norm="layer"`, which later chapters use, `nn.LayerNorm` takes the place of batch norm, and nothing else changes.
 # To see that they agree, give both the same weights:
 
 # %%
@@ -150,7 +150,7 @@ torch.testing.assert_close(answer, ours(question), atol=1e-5, rtol=1e-5)
 #
 # posekit's default, which we train below, differs in its last layer, the **head**.
 # It reads the first row as a direction $(x, y)$ and the logarithm of a depth, relative to the distance at which people are expected.
-# The depth is thus positive whatever the weights.
+# The depth of the root is thus positive whatever the weights. The other joints are offsets from it, and free.
 
 
 # %%
@@ -163,7 +163,7 @@ def positive_head(rows, scene_distance=4.0):
 
 
 # %% [markdown]
-# The layer also starts at zero: before training everybody is at one point, in the middle of the picture and 4 m away.
+# The layer also starts at zero: before training everybody is at one point, straight ahead of the camera and 4 m away.
 
 # %%
 default = FrameLifter(15, width).eval()
@@ -258,7 +258,9 @@ def train_loop(lifter, samples, loss, epochs, batch_size, learning_rate, rng):
     optimizer = torch.optim.Adam(lifter.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps)
     lifter.train()
-    with seeded(rng):  # draws batches and dropout from our generator
+    with seeded(
+        rng
+    ):  # within it, torch's own generator continues ours: batches, dropout
         for _ in range(epochs):
             for index in torch.randperm(len(samples)).split(batch_size):
                 value = loss(lifter, samples[index])
@@ -271,6 +273,7 @@ def train_loop(lifter, samples, loss, epochs, batch_size, learning_rate, rng):
 
 # %% [markdown]
 # posekit's `fit` is this loop, with the curve, early stopping, checkpoints and the switch of [](03_lift_without_labels) around it.
+# Where nothing else is said it takes batches of 128 at a constant learning rate of 0.0003, as the report does, and keeps the weights of the last epoch.
 # From the same seed both lead to the same weights, to the last bit:
 
 # %%

@@ -15,7 +15,7 @@
 #
 # - how several views check each other: rotate, project, compare;
 # - the label-free loss, written out in a dozen lines;
-# - what the published recipe leaves to luck, and which part of ours does not;
+# - what the published recipe leaves to luck, and how not to;
 # - what switching off dropout half way does.
 #
 # **What you need**
@@ -147,8 +147,9 @@ reprojection_figure(guesses, moment, test.view_names, test.skeleton)
 # L = \sum_{i,j} \lVert x_{ij} - x_j \rVert + \sum_{i,k,j} \lVert x_{ij} - x_{kj} \rVert .
 # $$
 #
-# Its code takes means in three groups: own view ($i = j$), cross view ($i \neq j$), and consistency, where each pair of guesses counts once.
-# Their sum is what training makes small: `label_free_loss` lifts every view and adds the three up.
+# Here $\lVert \cdot \rVert$ is the distance of a joint's two images, in screen units, averaged over the joints.
+# The code takes means in three groups: `own` view ($i = j$), `cross` view ($i \neq j$), and `consistency`, where each pair of guesses counts once.
+# Their sum is what training makes small: `label_free_loss` lifts every view and adds the three up. A detector's confidence plays no part in them unless it is asked to.
 # All nine reprojections of a whole batch come from one call, without a loop:
 
 # %%
@@ -158,33 +159,41 @@ projected = reprojections(poses, batch.cameras)
 projected.shape  # moments, from view, to view, joints, xy
 
 # %% [markdown]
-# And this is the loss. A joint that a camera did not see is NaN, so that `nanmean` leaves it out of the first two means; the third compares guesses, which have all joints:
+# And this is the loss. A joint that was not found is NaN, and is taken out before its distance is measured: a mean that skips NaN afterwards has the right value, but a gradient of NaN.
+# A view without any joint has nothing to be lifted from; it is left out both as a picture and as a guess:
 
 
 # %%
 def written_out(projected, screen):
-    to_seen = (projected - screen[:, None]).norm(dim=-1)  # moments, from, to, joints
-    own = to_seen.diagonal(dim1=1, dim2=2).nanmean()
-    cross = to_seen[:, ~torch.eye(3, dtype=torch.bool)].nanmean()
+    found = screen.isfinite().all(-1)  # moments, views, joints
+    lifted = found.any(-1)  # moments, views
+    counts = found[:, None] & lifted[:, :, None, None]  # moments, from, to, joints
+    to_seen = projected - screen[:, None]
+    same = torch.eye(3, dtype=torch.bool)[:, :, None]
+    own = to_seen[counts & same].norm(dim=-1).mean()
+    cross = to_seen[counts & ~same].norm(dim=-1).mean()
     i, k = torch.triu_indices(3, 3, offset=1)
-    consistency = (projected[:, i] - projected[:, k]).norm(dim=-1).mean()
-    return own, cross, consistency
+    between = (projected[:, i] - projected[:, k])[lifted[:, i] & lifted[:, k]]
+    return own, cross, between.norm(dim=-1).mean()
 
 
 # %% [markdown]
-# It equals posekit's `multiview_loss`, term by term, on exact 2D joints and on noisy ones of which some are missing:
+# It equals posekit's `multiview_loss`, term by term and in its gradient, on exact 2D joints, and on noisy ones of which some are missing, in one view all:
 
 # %%
 noisy = train.with_detector_noise(5.0, 0.05, generator(seed)).views()
 noisy = noisy[torch.arange(0, 600, 10)]
-assert noisy.screen.isnan().any()
+noisy.screen[0, 1] = torch.nan
 for seen in (batch, noisy):
-    terms = zip(written_out(projected, seen.screen), multiview_loss(poses, seen))
-    for ours, theirs in terms:
-        torch.testing.assert_close(ours, theirs)
+    guess = poses.clone().requires_grad_()
+    ours = written_out(reprojections(guess, seen.cameras), seen.screen)
+    theirs = tuple(multiview_loss(guess, seen))
+    torch.testing.assert_close(ours, theirs)
+    slopes = [torch.autograd.grad(sum(terms), guess)[0] for terms in (ours, theirs)]
+    torch.testing.assert_close(*slopes)
 
 # %% [markdown]
-# posekit's does the same for any number of views.
+# posekit's does the same for any number of views, and where nothing is left to compare its terms are 0.
 # The gradient flows back through projection, lens, rotation and lifter.
 #
 # ## Training
@@ -359,7 +368,7 @@ f"median depth of the people: {depth:.1f} m; in truth {true_depth:.1f} m"
 # ### Which part of the recipe is it?
 #
 # Our recipe differs from the published one in three things that could matter here.
-# Its depth cannot become negative. It starts somewhere else: with everybody at one point in the middle of the picture,
+# The depth of its root cannot become negative. It starts somewhere else: with everybody at one point straight ahead,
 # as far away as the scene is. And its projection clamps nothing, so that it has a gradient everywhere.
 #
 # How far away the scene is can be told from the cameras alone: where their lines of sight come nearest to each other.
@@ -489,7 +498,7 @@ fixed, few = views[::30], test.every(16)
 
 # %%
 def in_mode(lifter, mode):
-    """The loss of the fixed batch in train mode without what `mode` names."""
+    """The loss of the fixed batch: what `mode` names in eval mode, the rest in train mode."""
     copy = deepcopy(lifter)
     set_mode(copy, mode)
     with torch.no_grad(), torch.random.fork_rng():

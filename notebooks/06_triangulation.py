@@ -126,9 +126,9 @@ rays_figure(moved, {"triangulated": point}, *at, names, alt)
 # (x \, p_3 - p_1) \, \tilde X = 0 , \qquad (y \, p_3 - p_2) \, \tilde X = 0 .
 # $$
 #
-# Each view contributes these two rows to a matrix $A$, times its focal length and times the weight $w$ we give it.
-# The focal length, in pixels, makes an error count as many pixels as the detector was off, whatever lens the camera has.
-# A view that did not find the joint has weight 0.
+# Each view contributes these two rows to a matrix $A$, the first times $f_x$, the second times $f_y$, and both times the weight $w$ we give the view.
+# The focal lengths, in pixels, make an error count as many pixels as the detector was off, whatever lens the camera has.
+# A view in which the joint was not found has weight 0. Where there are confidences, `triangulate` takes them for $w$.
 
 
 # %%
@@ -171,7 +171,7 @@ def written_out(pixels, cameras):
 
 
 # %% [markdown]
-# This is posekit's `triangulate`. With exact 2D poses any way to weigh the equations would give the same points,
+# This is posekit's `triangulate`, which works in double precision. With exact 2D poses any way to weigh the equations would give the same points,
 # so we compare the two where they could differ: on noisy 2D poses, of which every tenth joint was not found.
 
 # %%

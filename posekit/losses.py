@@ -55,8 +55,8 @@ def multiview_loss(
 ) -> MultiviewLoss:
     """The label-free loss (the report's figure 3). It uses no 3D label: `Views` has none.
 
-    Each term is a mean over its pairs and joints. A 2D joint that is missing (NaN) is left out of `own` and `cross`; a
-    view without joints is left out of all terms.
+    Each term is a mean over its pairs and joints, 0 where there is nothing to compare. A 2D joint that is missing (NaN)
+    is left out of `own` and `cross`; a view without joints is left out of all terms.
 
     A detector is sometimes far off, and often knows when it is unsure: then weigh the joints, shorten the distances, or
     both. The loss of the 2022 report does neither.
