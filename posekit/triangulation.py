@@ -26,12 +26,13 @@ def triangulate(
     Args:
         pixels: 2D joints; those that are NaN are left out.
         cameras: leading axes broadcastable to (*batch, V). The lens is undone first.
-        confidence: weights, 0 to 1; by default 1. Weight 0 counts as missing.
+        confidence: weights of the equations, 0 to 1, so that squared errors count with its square; by default 1. Weight
+            0 counts as missing.
         method: "dlt": minimises the algebraic error of the projection equations in pixels (Hartley and Zisserman,
             "Multiple view geometry", 2004, section 12.2). "midpoint": the point nearest to all rays in space.
 
     Raises:
-        ValueError: for an unknown method.
+        ValueError: for an unknown method, or a negative confidence.
 
     >>> from posekit.datasets import load_dataset
     >>> people = load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",))
@@ -53,7 +54,12 @@ def triangulate(
 
 def _weights(pixels, confidence):
     seen = pixels.isfinite().all(-1).double()
-    return seen if confidence is None else seen * confidence.double().nan_to_num()
+    if confidence is None:
+        return seen
+    confidence = confidence.double().nan_to_num()
+    if (confidence < 0).any():
+        raise ValueError(f"confidence must be 0 to 1, got {confidence.min():g}")
+    return seen * confidence
 
 
 def _filled(pixels, cameras):
@@ -110,7 +116,7 @@ def triangulate_robustly(
             distance is that of Torr and Zisserman, "MLESAC", 2000).
 
     Raises:
-        ValueError: with fewer than three views: two cannot outvote each other.
+        ValueError: with fewer than three views: two cannot outvote each other; for a negative confidence.
 
     >>> from posekit.datasets import load_dataset
     >>> from posekit.random import generator

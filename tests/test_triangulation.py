@@ -85,6 +85,14 @@ def test_confidence_weighs(method, cameras, poses_world, pixels):
     assert (deaf.views == 2).all()
 
 
+@pytest.mark.parametrize("way", [triangulate, triangulate_robustly])
+def test_a_negative_confidence_is_refused(way, cameras, pixels):
+    confidence = torch.ones(pixels.shape[:-1])
+    confidence[0, 1, 2] = -0.5
+    with pytest.raises(ValueError, match=r"confidence must be 0 to 1, got -0\.5"):
+        way(pixels, cameras, confidence)
+
+
 def test_outliers_are_left_out(cameras, poses_world, pixels):
     source = generator(1)
     noisy = pixels + torch.randn(pixels.shape, generator=source, dtype=torch.float64)
