@@ -4,7 +4,7 @@
 # With 50 tasks, task 3 takes lines 3, 53, 103, ... A command that fails is named and the others go on.
 #SBATCH --job-name=posekit
 #SBATCH --cpus-per-task=1
-#SBATCH --mem=4G
+#SBATCH --mem=6G
 #SBATCH --time=04:00:00
 #SBATCH --output=_build/slurm-%A_%a.log
 set -eu

@@ -178,7 +178,7 @@ Markdown(table(header, [line(name) for name in kinds]))
 
 # %% [markdown]
 # Smoothing halves independent noise and more, bridges the gaps, and costs little where there is nothing to smooth.
-# Against correlated noise it can do little: over the frames that it looks at, such noise is nearly constant, and looks like motion.
+# Against correlated noise it can do little: over the frames that it looks at, such noise changes no faster than the person moves, and looks like motion.
 #
 # ## One frame, and one smoothed frame
 #
@@ -297,7 +297,7 @@ assert all(
 # ## What a frame's pose depends on
 #
 # How far does the window lifter look? Move a joint in one frame of the window by a pixel. By how much does the same joint of the lifted pose, that of the middle frame, move in the image?
-# The derivative tells it for all frames at once, and beside it by how much the joint's depth changes when any joint of a frame moves.
+# The derivative tells this for all frames at once. A second one tells by how much the joint's depth changes when any joint of a frame moves.
 
 
 # %%
@@ -435,7 +435,7 @@ Markdown(table(header, lines))
 
 # %% [markdown]
 # Independent noise costs the window as much as it costs the chain: a filter whose width was well chosen takes out all that a window takes out.
-# What the window is ahead there it is ahead without any noise at the test, too.
+# Its lead there is no larger than it is without any noise at the test.
 # It gains more where a filter can do little, under noise that stays.
 
 # %%

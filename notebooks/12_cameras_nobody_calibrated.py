@@ -97,7 +97,7 @@ names, skeleton = people.view_names, people.skeleton
 # ## Two pictures
 #
 # Suppose that we know the lenses of two cameras, and nothing of where they stand.
-# If the second camera is at $R, t$ in the frame of the first, every joint has $x_2 = R x_1 + t$.
+# If $R, t$ lead from the frame of the first camera to that of the second, every joint has $x_2 = R x_1 + t$.
 # So its two rays and the way from one camera to the other lie in one plane, and that is an equation in what we know, the rays, and what we look for:
 #
 # $$ r_2^\top E\, r_1 = 0, \qquad E = [t]_\times R. $$
@@ -206,7 +206,7 @@ found, report = calibrate_from_people(
 print(report)
 
 # %% [markdown]
-# The report is what one has in practice, where there is no truth.
+# This calibration report is what one has in practice, where there is no truth.
 # Here there is, so let us look:
 
 # %%
@@ -310,7 +310,7 @@ sizes = [compare_cameras(one, true).scale for one in (rig, by_stature)]
 
 # %% [markdown]
 # **The principal point hides as well**, and this is a trap.
-# These cameras have theirs some way off the middle of the image. Who does not know that takes the middle for it:
+# These cameras have theirs some way off the middle of the image. If you do not know that, you take the middle for it:
 
 # %%
 centred = replace(unknown, center_px=true.image_size_px / 2)
@@ -349,7 +349,7 @@ Markdown(
 )
 
 # %% [markdown]
-# The cameras turn until it fits. The residual hardly notices, and neither does the report: its `trust` means that nothing in the pictures speaks against the rig, and here nothing does.
+# The cameras turn until it fits. The residual hardly notices, and neither does the calibration report: its `trust` means that nothing in the pictures speaks against the rig, and here nothing does.
 # It says so under `unobservable`, in every report:
 
 # %%
@@ -358,7 +358,7 @@ second_opinion.unobservable[1]
 # %% [markdown]
 # ## Why standing still is hard
 #
-# Calibrate from boxing alone, and the errors are several times as large as from walking.
+# Calibrate from boxing alone, and the errors are larger than from walking.
 # Why? Boxers move their arms a lot, but stay where they are.
 # If the place is the reason, then somebody who walks on the spot is as hard as a boxer, and a boxer carried along a path is as easy as a walker.
 # If it is the movement of the limbs, both will come out the other way round.
@@ -415,8 +415,8 @@ Markdown(
 )
 
 # %% [markdown]
-# It is the place: who stays on one spot says little about the cameras, whatever the limbs do.
-# The report warns of it, with the distance that people covered.
+# It is the place: a person who stays on one spot says less about the cameras than one who walks about, whatever the limbs do.
+# The calibration report warns of it, with the distance that people covered.
 #
 # ## A lifter trained on found cameras
 #
@@ -632,8 +632,8 @@ assert min(turn for turn, _ in outcome["the ring in wrong order"][1:]) > 90
 "nearer after learning: " + ", ".join(nearer)
 
 # %% [markdown]
-# So the wish can be granted: from near, cameras move to their places while the lifter trains.
-# From farther off they are still on their way when training ends, and from the right cameras they drift away.
+# So the wish can be granted in part: from near, cameras move towards their places while the lifter trains.
+# From farther off they end far from them, and from the right cameras they drift away.
 # Bundle adjustment finds the rig from the same starts in a fraction of the time. In wrong order both are lost.
 #
 # Now real people with exact 2D. Each cell has the worst seed, the number of seeds, and the mean seconds of processor time:
@@ -694,12 +694,12 @@ f"{at_home} of {len(tries)} carried rigs come home by bundle adjustment"
 # %% [markdown]
 # From every rig that was carried, training comes nearer, to less than half of what it was off.
 # Bundle adjustment comes all the way home, but for one rig that was carried by 30 degrees, from which it goes astray.
-# A ring of equal angles is a good guess for HumanEva-I, and a bad one for three of Human3.6M's four cameras, from which neither finds the rig.
+# From a ring of equal angles bundle adjustment finds HumanEva-I's rig, and neither way finds that of three of Human3.6M's four cameras.
 #
 # In an experiment, `cameras_from="learned"` with `start_off_deg` trains on cameras that were learned in this way.
 #
-# The report's words were "learnable parameters", which a model should "estimate while training". They can be, and what it takes is a start that is right to a few degrees, the first camera and one distance.
-# Who calibrates from the people first needs no start, and then trains as if the cameras had been given.
+# The report's words were "learnable parameters", which a model should "estimate" while it trains. They can be, and what it takes is a start that is right to a few degrees, the first camera and one distance.
+# If you calibrate from the people first, you need no start, and then train as if the cameras had been given.
 
 # %% [markdown]
 # ## Recorded
@@ -841,7 +841,7 @@ Markdown(table(["200 frames", "posekit", theirs or "peer"], lines))
 # - From noisy joints of a few hundred frames, people calibrate a rig to a fraction of a degree in seconds.
 # - Size, the vertical and the principal points are not in the pictures. The first two take one known length and a floor. The third must be known.
 # - People should walk about: it is the place that has to change, not the pose.
-# - A lifter trained on found cameras is as good as one trained on true ones.
+# - Once a known length sets the size, a lifter trained on found cameras is as good as one trained on true ones.
 # - The report's second wish, cameras "as learnable parameters", works near a good start, and bundle adjustment beats it from every start in which either finds the rig. Calibrate first, then train.
 #
 # For your own recordings, print the report and read its warnings.

@@ -312,6 +312,7 @@ Markdown(table(["one view against all, mm", "MPJPE", "PA-MPJPE"], rows))
 assert all(mean(errors["mpjpe"]) < guess_mm / 2 for errors in lifted.values())
 
 # %% [markdown]
+# The two rows are measured in other views, so compare each with the guess, and not with the other.
 # This is one person, on one beam, for little more than a second of training; do not expect it to know you.
 # An hour in front of your cameras changes that, and the steps stay the same.
 #
@@ -408,7 +409,7 @@ pictures = [picture(title, *fault) for title, fault in faults.items()]
 show(pictures, alt, arrange="grid", columns=4, height=560)
 
 # %% [markdown]
-# Some faults cannot be seen at all, since the images agree whatever the unit is. Each has a finding, though:
+# Two of them cannot be seen: neither the unit nor the stated size of an image changes where the joints fall. Each fault has a finding, though:
 
 # %% tags=["hide-input"]
 rows = []
@@ -429,14 +430,14 @@ Markdown(table(["what was done", "what `check` says", "likely cause"], rows))
 # | one camera disagrees, adjusting helps | it was moved | calibrate again, or `--adjust` |
 # | errors of hundreds of pixels | exchanged cameras, or poses from camera to world | pair views and cameras; invert |
 # | joints outside the image | portrait against landscape, or another resolution | calibrate in the mode in which you film |
-# | people of 160 m | millimetres | say so with `--units` |
+# | bones of hundreds of metres | millimetres | say so with `--units` |
 # | arms and legs cross between views | sides exchanged, or a mirrored webcam | turn mirroring off |
 # | long limbs, short limbs | another skeleton | name it with `--skeleton` |
 # | a joint flickers | hidden in most views | add a view from that side; trust the confidence |
 #
 # ## Two skeletons, both right
 #
-# "Neck" is a joint in most detectors, and it is not the same place in any two of them.
+# "Neck" is a joint in most detectors, and it is not the same place in all of them.
 # OpenPose's standard model puts it in the middle of the shoulders; its experimental one, like the MPII annotations, higher up, at the neck itself.
 # Some programs mean the nose by "head", others the top of it.
 # Our recording has all four, so here is the same person twice:
@@ -757,7 +758,7 @@ hips, shoulders = (
 assert hips > 1.3 * shoulders
 
 # %% [markdown]
-# Hips are further apart than shoulders: these are the two right places of the section before, now for two detectors.
+# Hips are further apart than shoulders. It may be what the section before found, two right places, now of two detectors.
 # Nobody wore markers here, so we cannot say who is nearer to the bones.
 # Nor does MediaPipe's model know toes as OpenPose's does: it has a heel and one point at the tip of each foot, and no big and small toe to compare.
 #
@@ -775,12 +776,12 @@ assert hips > 1.3 * shoulders
 #
 # ## What we saw
 #
-# - A recording is a calibration and a detector's joints. What the files do not say (frame rate, sometimes skeleton and units) must be checked by eye.
+# - A recording is a calibration and a detector's joints. What the files do not say (frame rate, sometimes skeleton and units) you must give or check yourself.
 # - Views that should agree, bones that should keep their lengths and people of the right size tell much about a recording without labels. Cameras that disagreed were found, and adjusting them helped on frames that they were not adjusted to.
 # - Each fault has a face, but not all can be seen in the images: measure, too.
 # - Joints of the same name are not the same point.
 # - From videos a detector of your own makes such a recording. It brings errors of its own, such as exchanged sides; other views tell them, if there are enough of them.
-# - What two detectors find independently, here a camera that was moved, is in the recording.
+# - What two detectors find independently, here cameras that are not where the calibration says, is in the recording.
 #
 # ## Exercises
 #
