@@ -426,8 +426,8 @@ Markdown(table(header, lines) + "\n\n" + led)
 # %% [markdown]
 # Without the clamp every run is home, or on its way: those with a positive depth that start 40 m ahead, or at random, still come nearer when the training ends.
 # With it two of the six starts are lost: the published one, which puts many people behind their camera, and the one that is ten times too far away.
-# Each of three changes saves the published start: no clamp, four metres more of depth, or a depth that cannot be negative.
-# Two of them need not be better than one, and far too far away a positive depth alone does not help.
+# Each of three changes saves the published start: no clamp, four metres more of depth, or a positive depth around four metres.
+# Two of them need not be better than one, and far too far away a positive depth does not help.
 
 # %%
 published, *saved, far, scattered = reached.values()
@@ -648,7 +648,7 @@ LiftExplorer(test, methods)
 #
 # - Several calibrated views make a teacher: rotate, project, compare. No label is needed, and none is used.
 # - The loss is made of nine reprojections and three means; it equals posekit's.
-# - Whether the published recipe succeeds depends on where its untrained network happens to put people. With its clamp, people who start behind their camera stay lost. Without the clamp, from some metres ahead, or with a depth that cannot be negative, they arrive.
+# - Whether the published recipe succeeds depends on where its untrained network happens to put people. With its clamp, people who start behind their camera stay lost. Without the clamp they arrive, and so they do from about the right distance ahead, whether their depth can be negative or not.
 # - At the switch to eval mode the training loss jumps and the test error does not; but from then on it falls faster.
 #
 # The same views can teach better than that, still without labels: [](08_labels_for_free) triangulates them first.
