@@ -362,3 +362,21 @@ def test_nothing_plays_by_itself_for_those_who_ask_for_less_motion(reader, visit
     visit.page.emulate_media(reduced_motion="reduce")
     visit.page.reload()
     assert not reader(ALONE).plays()
+
+
+LETTERS = """
+    window.letters = [];
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        letters.push(text.trim());
+        return fillText.call(this, text, ...place);
+    };
+"""
+
+
+def test_a_room_shapes_no_letters_for_the_axes_that_nobody_sees(browser, one_page):
+    with Visit(browser, one_page, "page") as opened:
+        opened.context.add_init_script(LETTERS)
+        opened.page.reload()
+        opened.page.wait_for_function("document.querySelector('figure.pk-figure').dataset.ready", timeout=120_000)
+        assert not any(opened.page.evaluate("letters"))
