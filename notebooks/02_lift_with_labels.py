@@ -258,9 +258,7 @@ def train_loop(lifter, samples, loss, epochs, batch_size, learning_rate, rng):
     optimizer = torch.optim.Adam(lifter.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps)
     lifter.train()
-    with seeded(
-        rng
-    ):  # within it, torch's own generator continues ours: batches, dropout
+    with seeded(rng):  # torch's own generator continues ours here
         for _ in range(epochs):
             for index in torch.randperm(len(samples)).split(batch_size):
                 value = loss(lifter, samples[index])
