@@ -509,7 +509,7 @@ fixed, few = views[::30], test.every(16)
 
 # %%
 def in_mode(lifter, mode):
-    """The loss of the fixed batch: what `mode` names in eval mode, the rest in train mode."""
+    """The loss of the fixed batch, with what `mode` names in eval mode."""
     copy = deepcopy(lifter)
     set_mode(copy, mode)
     with torch.no_grad(), torch.random.fork_rng():
