@@ -419,9 +419,9 @@ lines = [
 ]
 rows = ["ablation-width512-other-seeds"]
 rows += [row.removeprefix("humaneva/") for row in runs if "/start-" in row]
-led = sources([f"humaneva/{row}" for row in rows], runs, rows[1])
+links = sources([f"humaneva/{row}" for row in rows], runs, rows[1])
 header = ["root, and where people start", "with the clamp", "without"]
-Markdown(table(header, lines) + "\n\n" + led)
+Markdown(table(header, lines) + "\n\n" + links)
 
 # %% [markdown]
 # Without the clamp every run is home, or on its way: those with a positive depth that start 40 m ahead, or at random, still come nearer when the training ends.
