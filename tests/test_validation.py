@@ -78,9 +78,10 @@ def run(parts, loss=label_free_loss, epochs=12, **options):
     return lifter, fit(lifter, kept, loss, epochs=epochs, generator=source, **options), held_out
 
 
-@pytest.mark.parametrize("loss", [label_free_loss, supervised_loss])
-def test_the_weights_of_the_best_epoch_are_kept(parts, loss):
-    lifter, curve, held_out = run(parts, loss)
+# At these rates the last epoch is worse than the best one by a tenth or more, so that the processor's rounding changes nothing.
+@pytest.mark.parametrize(("loss", "learning_rate"), [(label_free_loss, 0.003), (supervised_loss, 0.03)])
+def test_the_weights_of_the_best_epoch_are_kept(parts, loss, learning_rate):
+    lifter, curve, held_out = run(parts, loss, learning_rate=learning_rate)
     best = min(curve.validation_loss)
     assert len(curve.epoch) == 12
     assert curve.validation_loss[curve.best_epoch() - 1] == best < curve.validation_loss[-1]
