@@ -184,6 +184,7 @@ def written_out(projected, screen):
 # %%
 noisy = train.with_detector_noise(5.0, 0.05, generator(seed)).views()
 noisy = noisy[torch.arange(0, 600, 10)]
+assert noisy.screen.isnan().any()
 noisy.screen[0, 1] = torch.nan
 for seen in (batch, noisy):
     guess = poses.clone().requires_grad_()
