@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export POSEKIT_QUIET := 1
 
-.PHONY: help book test lint unit demo balancing plotly pose-model detect fuzz bench reproduce notebooks linkcheck newer lock release clean
+.PHONY: help book test test-site test-rest lint unit demo balancing plotly pose-model detect fuzz bench reproduce notebooks linkcheck newer lock release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,14 @@ book: $(INSTALLED) ## install what is needed, run the chapters, build the site, 
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
 
 test: $(INSTALLED) lint ## lint, unit tests, every notebook, the strict book build, the site in a browser
-	$(BIN)/python -m pytest
+	@echo "Two halves side by side, with half an hour of silence: each says all when it is done."
+	$(MAKE) --jobs=2 --output-sync=target --keep-going test-site test-rest
+
+test-site: # the strict book build, and the site in a browser
+	MAKEFLAGS= $(BIN)/python -m pytest -m site
+
+test-rest: # everything else
+	MAKEFLAGS= $(BIN)/python -m pytest -m "not site"
 
 lint: $(INSTALLED) ## style and formatting only
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ class Faults(NamedTuple):
     noise_px: Float[Tensor, "F *batch J 2"]
     relative: Float[Tensor, "F *batch J"]
     found: Bool[Tensor, "F *batch J"]
-    swapped: Bool[Tensor, "F *batch"] | None
+    swapped: Bool[Tensor, " F *batch"] | None
 
     def confidence(self, noise_px: Amount) -> Float[Tensor, "F *batch J"] | float:
         """How sure a detector is of what it found: 1 down to 1/3 as its noise grows, 1 where there is no noise."""
@@ -141,8 +141,8 @@ def mixed_detectors(count: int, noise_px: float, generator: torch.Generator | No
 
 
 def correlated(
-    white: Float[Tensor, "F *batch"], age: Int[Tensor, " F"], length: float | Float[Tensor, "*#batch"]
-) -> Float[Tensor, "F *batch"]:
+    white: Float[Tensor, " F *batch"], age: Int[Tensor, " F"], length: float | Float[Tensor, "*#batch"]
+) -> Float[Tensor, " F *batch"]:
     """Turn independent standard normal numbers into a stationary process whose correlation falls to 1/e in `length` frames.
 
     x[0] = e[0] and x[t] = r x[t - 1] + sqrt(1 - r^2) e[t] within each clip. The sum over all earlier frames is built
@@ -165,12 +165,12 @@ def correlated(
 
 
 def kept_for_runs(
-    drawn: Float[Tensor, "F *batch"],
-    chance: Float[Tensor, "F *batch"],
+    drawn: Float[Tensor, " F *batch"],
+    chance: Float[Tensor, " F *batch"],
     age: Int[Tensor, " F"],
     share: Amount,
     run: Amount,
-) -> Float[Tensor, "F *batch"]:
+) -> Float[Tensor, " F *batch"]:
     """Keep uniform numbers for a while, so that the runs of those below `share` last `run` frames in the mean.
 
     A run ends when a new number is drawn, with probability 1 / (run (1 - share)), and is not below the share.

@@ -26,7 +26,7 @@ def reach_of(sigma: float) -> int:
 
 def smooth_over_time(
     values: Float[Tensor, "F *joints xyz"],
-    weights: Float[Tensor, "F *joints"],
+    weights: Float[Tensor, " F *joints"],
     dataset: MultiViewDataset,
     sigma: float,
 ) -> Float[Tensor, "F *joints xyz"]:

@@ -58,7 +58,7 @@ def _weights(pixels, confidence):
         return seen
     confidence = confidence.double().nan_to_num()
     if (confidence < 0).any():
-        raise ValueError(f"confidence must be 0 to 1, got {confidence.min():g}")
+        raise ValueError(f"confidence must not be negative, got {confidence.min():g}")
     return seen * confidence
 
 

@@ -26,6 +26,13 @@ def pytest_configure():
     hypothesis.settings.load_profile("patient")
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests of the built site, half of all by time: `make test` runs the halves side by side."""
+    for item in items:
+        if "site" in item.fixturenames:
+            item.add_marker("site")
+
+
 @pytest.fixture
 def source():
     return generator(0)

@@ -60,7 +60,6 @@ def test_the_same_run_is_recognised(train, path):
         ("test", lambda train: dict(test=train)),
         ("samples", lambda train: dict(samples=replace(train, pixels=train.pixels + 1e-3).views())),
     ],
-    ids=str,
 )
 def test_another_run_is_refused_with_what_differs(train, path, name, change):
     before = path.read_bytes()

@@ -89,7 +89,7 @@ def test_confidence_weighs(method, cameras, poses_world, pixels):
 def test_a_negative_confidence_is_refused(way, cameras, pixels):
     confidence = torch.ones(pixels.shape[:-1])
     confidence[0, 1, 2] = -0.5
-    with pytest.raises(ValueError, match=r"confidence must be 0 to 1, got -0\.5"):
+    with pytest.raises(ValueError, match=r"confidence must not be negative, got -0\.5"):
         way(pixels, cameras, confidence)
 
 
