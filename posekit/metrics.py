@@ -17,6 +17,9 @@ from torch import Tensor
 
 from posekit.skeleton import to_root_anchored
 
+ROUNDING = 8
+"""Joints that differ by less than so many units in the last place of their size coincide."""
+
 Poses = Float[Tensor, "*batch J 3"]
 Distances = Float[Tensor, "*batch J"]
 Errors = Float[Tensor, "*batch"]
@@ -150,6 +153,8 @@ def n_mpjpe(predicted: Poses, true: Poses) -> Distances:
 def pa_mpjpe(predicted: Poses, true: Poses) -> Distances:
     """Mean joint distance after the best similarity (rotation, translation, scale): "protocol 2", PA-MPJPE.
 
+    A prediction whose joints all coincide is put at the middle of the true ones.
+
     Source: S. Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
 
     >>> true = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]])
@@ -158,9 +163,13 @@ def pa_mpjpe(predicted: Poses, true: Poses) -> Distances:
     (True, True)
     """
     present = (predicted.isfinite() & true.isfinite()).all(-1, keepdim=True)
-    known = predicted.where(present, 0)
-    R, t, scale = roma.rigid_points_registration(known, true.where(present, 0), present[..., 0].to(true), compute_scaling=True)
-    aligned = scale[..., None, None] * known @ R.mT + t.unsqueeze(-2)
+    known, goal, count = predicted.where(present, 0), true.where(present, 0), present.sum(-2, keepdim=True).clamp(min=1)
+    middle, goal_middle = known.sum(-2, keepdim=True) / count, goal.sum(-2, keepdim=True) / count
+    spread, size = (known - middle).where(present, 0).norm(dim=(-2, -1)), known.norm(dim=(-2, -1))
+    coincide = (spread <= ROUNDING * torch.finfo(known.dtype).eps * size)[..., None, None]
+    known = known.where(~coincide, goal)  # any pose that can be aligned
+    R, t, scale = roma.rigid_points_registration(known, goal, present[..., 0].to(true), compute_scaling=True)
+    aligned = (scale[..., None, None] * known @ R.mT + t.unsqueeze(-2)).where(~coincide, goal_middle)
     return joint_distances(aligned.where(present, predicted), true)
 
 

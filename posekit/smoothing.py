@@ -34,7 +34,7 @@ def smooth_over_time(
 
     Args:
         values: one for each frame of the dataset, such as poses (F, J, 3) or pixels (F, V, J, 2); NaN joints have no
-            say, and are bridged where neighbours allow it.
+            say, and are bridged where there are enough frames in reach, on both sides.
         weights: trust in each joint.
         dataset: for the clips; nothing else of it is read.
         sigma: standard deviation, in frames, of the Gaussian that weights the neighbours; cut at three of them.
@@ -72,7 +72,9 @@ def middle_of_quadratic(
     normal = torch.einsum("ntj,ta,tb->njab", kernel, powers, powers)
     right = torch.einsum("ntj,ta,ntjx->njax", kernel, powers, values.double().where(present.unsqueeze(-1), 0.0))
 
-    enough = (trust > 0).sum(1) >= MIN_FRAMES
+    said = trust > 0
+    between = said[:, :reach].any(1) & said[:, reach + 1 :].any(1)  # a parabola carried on beyond its frames leads astray
+    enough = (said.sum(1) >= MIN_FRAMES) & (present[:, reach] | between)
     eye = torch.eye(3, dtype=torch.float64)
     fitted = torch.linalg.solve(normal.where(enough[..., None, None], eye), right)[..., 0, :]
     return fitted.where(enough.unsqueeze(-1), values[:, reach].double()).to(values.dtype)
@@ -143,11 +145,14 @@ def _runs(present: Tensor) -> dict[tuple[int, int], list[int]]:
 
 
 def with_smooth_pixels(dataset: MultiViewDataset, sigma: float) -> MultiViewDataset:
-    """The dataset with its 2D joints smoothed over time, each weighted by its confidence squared; missing ones bridged."""
+    """The dataset with its 2D joints smoothed over time, each weighted by its confidence squared.
+
+    Missing joints between others are bridged, and get the mean confidence of those that were found.
+    """
     pixels = smooth_over_time(dataset.pixels, dataset.confidence**2, dataset, sigma)
-    found = pixels.isfinite().all(-1)
-    bridged = found & (dataset.confidence == 0)
-    return replace(dataset, pixels=pixels, confidence=dataset.confidence.where(~bridged, 1.0))
+    found = dataset.confidence > 0
+    bridged = pixels.isfinite().all(-1) & ~found
+    return replace(dataset, pixels=pixels, confidence=dataset.confidence.where(~bridged, dataset.confidence[found].mean()))
 
 
 def smooth_poses(poses_camera: Float[Tensor, "F V J 3"], dataset: MultiViewDataset, sigma: float) -> Float[Tensor, "F V J 3"]:

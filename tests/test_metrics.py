@@ -162,6 +162,22 @@ def test_a_bad_prediction_is_not_taken_for_a_missing_one(name):
     assert (METRICS[name](infinite, poses) == torch.inf).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("joints", [13, 14, 15, 17, 33])
+def test_joints_that_all_coincide_are_aligned_with_the_middle_of_the_true_ones(joints, dtype, source):
+    true = torch.randn(200, joints, 3, generator=source, dtype=dtype)
+    true[0, 3] = torch.nan
+    place = 3 * torch.randn(200, 1, 3, generator=source, dtype=dtype).expand_as(true)
+    spread = (true - true.nanmean(1, keepdim=True)).norm(dim=-1).nanmean(1)
+    for predicted in (torch.zeros_like(true), torch.ones_like(true), place):
+        torch.testing.assert_close(pa_mpjpe(predicted, true), spread)
+    single = true.clone()
+    single[:, 1:] = torch.nan
+    assert (pa_mpjpe(single + 1, true) == 0).all()  # nothing but a place in common
+    place = place.clone().requires_grad_()
+    assert torch.autograd.grad(pa_mpjpe(place, true).sum(), place)[0].isfinite().all()
+
+
 def test_poses_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"mpjpe: predicted and true .* got \(4, 1, 15, 3\) and \(4, 3, 15, 3\)"):
         mpjpe(torch.zeros(4, 1, 15, 3), torch.zeros(4, 3, 15, 3))

@@ -3,7 +3,7 @@ import torch
 from scipy.signal import butter, filtfilt
 
 from posekit.random import generator
-from posekit.smoothing import bridged, butterworth
+from posekit.smoothing import bridged, butterworth, smooth_over_time, with_smooth_pixels
 
 
 @pytest.fixture
@@ -49,6 +49,30 @@ def test_bridges_are_straight(small):
     gappy[5:9, 0] = torch.nan
     torch.testing.assert_close(bridged(gappy, 4), line.expand(20, 2, 3))
     assert bridged(gappy, 3)[5:9, 0].isnan().all()
+
+
+def test_gaps_are_bridged_from_both_sides_and_nothing_is_carried_on_beyond_what_was_seen(small, noisy):
+    gappy = noisy.clone()
+    gappy[50:56, 4] = torch.nan  # both ends in reach of 9 frames
+    gappy[100:130, 7] = torch.nan  # in the middle they are not
+    gappy[:6, 9] = gappy[235:240, 9] = torch.nan  # before the first frame, and after the last of a clip
+    assert small.clips[0].stop == 240
+    smooth = smooth_over_time(gappy, torch.ones(gappy.shape[:-1]), small, sigma=3.0)
+    assert smooth[50:56, 4].isfinite().all()
+    assert smooth[100:130, 7].isnan().all()
+    assert smooth[:6, 9].isnan().all()
+    assert smooth[235:240, 9].isnan().all()
+    assert smooth.isnan().any(-1).sum() == 30 + 6 + 5
+    assert ((smooth - small.poses_world).norm(dim=-1).nan_to_num() < 0.06).all()
+
+
+def test_bridged_joints_are_trusted_as_those_found_are_in_the_mean(small):
+    dataset = small.with_detector_noise(4.0, 0.05, generator(3))
+    smooth = with_smooth_pixels(dataset, 3.0)
+    found, invented = dataset.confidence > 0, (dataset.confidence == 0) & (smooth.confidence > 0)
+    assert invented.any()
+    assert torch.equal(smooth.confidence[found], dataset.confidence[found])
+    torch.testing.assert_close(smooth.confidence[invented], dataset.confidence[found].mean().expand(int(invented.sum())))
 
 
 def test_what_a_filter_cannot_do_is_refused(small):

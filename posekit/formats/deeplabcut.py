@@ -24,17 +24,30 @@ def read_deeplabcut(folder: str | Path, skeleton: Skeleton, individual: str | No
         individual: whose, in files of several animals.
 
     Raises:
-        DataFileError: for other frame counts, body parts that the skeleton cannot be made of, or anything but such files.
+        DataFileError: for two files of one view, other frame counts, body parts that the skeleton cannot be made of, or
+            anything but such files.
     """
     folder = Path(folder)
-    files = {path.stem.partition("DLC")[0].rstrip("_-. "): path for path in sorted(folder.glob("*.csv"))}
-    files = {name: files[name] for name in sorted(files, key=natural)}
-    if not files:
-        raise DataFileError(f"{folder}: expected a CSV file per view, found none")
+    files = _by_view(folder)
     views = [_view(path, skeleton, individual) for path in files.values()]
     check_frame_counts(folder, {name: len(pixels) for name, (pixels, _) in zip(files, views)})
     pixels, confidence = (torch.stack(parts, dim=1) for parts in zip(*views))
     return Detections(tuple(files), skeleton, pixels, confidence, folder)
+
+
+def _by_view(folder: Path) -> dict[str, Path]:
+    """The file of each view, in natural order of their names."""
+    files = {}
+    for path in sorted(folder.glob("*.csv")):
+        name = path.stem.partition("DLC")[0].rstrip("_-. ")
+        if not name:
+            raise DataFileError(f"{path}: expected the view's name before DLC, as in cam1DLC_resnet50.csv; rename the file")
+        if name in files:
+            raise DataFileError(f"{folder}: {files[name].name} and {path.name} are both of view {name}; leave one of them")
+        files[name] = path
+    if not files:
+        raise DataFileError(f"{folder}: expected a CSV file per view, found none")
+    return {name: files[name] for name in sorted(files, key=natural)}
 
 
 def _view(path: Path, skeleton: Skeleton, individual: str | None) -> tuple[Tensor, Tensor]:

@@ -15,10 +15,11 @@ import torch
 from posekit.files import replacing
 from posekit.formats.contents import DataFileError, Detections, natural, text_of
 from posekit.skeleton import Skeleton
-from posekit.skeletons import MEDIAPIPE_33, keypoints_of, map_confidence, map_joints
+from posekit.skeletons import KEYPOINTS, MEDIAPIPE_33, map_confidence, map_joints
 
 _COLUMNS = ("sync_index", "cam_id", "point_id", "img_loc_x", "img_loc_y")
 _VISIBILITY = "visibility"
+_LANDMARKS = KEYPOINTS[MEDIAPIPE_33.name]
 
 
 def read_mediapipe(path: str | Path, skeleton: Skeleton = MEDIAPIPE_33) -> Detections:
@@ -27,9 +28,13 @@ def read_mediapipe(path: str | Path, skeleton: Skeleton = MEDIAPIPE_33) -> Detec
     A landmark's confidence is its visibility; without that column a landmark that is in the file has 1. A frame without any
     landmark is empty.
 
+    Args:
+        path: the file.
+        skeleton: of the joints wanted, which are picked from the 33 landmarks by name.
+
     Raises:
-        DataFileError: for anything but such a file, or coordinates that are shares of the image instead of pixels, or a
-            visibility outside 0 to 1.
+        DataFileError: for anything but such a file, a skeleton that the landmarks cannot be made into, coordinates that
+            are shares of the image instead of pixels, or a visibility outside 0 to 1.
     """
     path = Path(path)
     rows = list(csv.DictReader(text_of(path).splitlines()))
@@ -39,14 +44,14 @@ def read_mediapipe(path: str | Path, skeleton: Skeleton = MEDIAPIPE_33) -> Detec
     if absent:
         found = ", ".join(rows[0]) if rows else "no rows"
         raise DataFileError(f"{path}: no column {', '.join(absent)}; found {found}")
-    names, columns = keypoints_of(skeleton), [*_COLUMNS[3:], *([_VISIBILITY] if _VISIBILITY in rows[0] else [])]
-    rows = [row for row in rows if (row["point_id"] or "").isdecimal() and int(row["point_id"]) < len(names)]
+    columns = [*_COLUMNS[3:], *([_VISIBILITY] if _VISIBILITY in rows[0] else [])]
+    rows = [row for row in rows if (row["point_id"] or "").isdecimal() and int(row["point_id"]) < len(_LANDMARKS)]
     views = sorted({str(row["cam_id"]) for row in rows}, key=natural)
     try:
         numbers = np.array([[float(row[column]) for column in ("sync_index", "point_id", *columns)] for row in rows])
         frame, point = numbers[:, :2].astype(int).T
     except (IndexError, TypeError, ValueError) as error:
-        raise DataFileError(f"{path}: expected rows of numbers for landmarks 0 to {len(names) - 1} ({error})") from error
+        raise DataFileError(f"{path}: expected rows of numbers for landmarks 0 to {len(_LANDMARKS) - 1} ({error})") from error
     if numbers[:, 2:4].max() <= 1.5:
         raise DataFileError(f"{path}: img_loc reaches {numbers[:, 2:4].max():.3g}: shares of the image? expected pixels")
     trust = numbers[:, 4] if len(columns) > 2 else np.ones(len(numbers))
@@ -56,12 +61,15 @@ def read_mediapipe(path: str | Path, skeleton: Skeleton = MEDIAPIPE_33) -> Detec
     stride = np.gcd.reduce(frame) or 1  # a video may have been read at every n-th frame
     if frame.max() // stride > 100 * len(rows):
         raise DataFileError(f"{path}: sync_index spans {frame.max()} frames, but only {len(rows)} landmarks were found")
-    pixels = torch.full((frame.max() // stride + 1, len(views), len(names), 2), torch.nan)
+    pixels = torch.full((frame.max() // stride + 1, len(views), len(_LANDMARKS), 2), torch.nan)
     pixels[frame // stride, view, point] = torch.from_numpy(numbers[:, 2:4]).float()
     confidence = torch.zeros(pixels.shape[:-1])
     confidence[frame // stride, view, point] = torch.from_numpy(trust).float()
-    confidence = map_confidence(confidence * pixels.isfinite().all(-1), names, skeleton.joints)
-    return Detections(tuple(views), skeleton, map_joints(pixels, names, skeleton.joints), confidence, path)
+    try:
+        confidence = map_confidence(confidence * pixels.isfinite().all(-1), _LANDMARKS, skeleton.joints)
+        return Detections(tuple(views), skeleton, map_joints(pixels, _LANDMARKS, skeleton.joints), confidence, path)
+    except ValueError as error:
+        raise DataFileError(f"{path}: MediaPipe's landmarks do not make {skeleton.name}: {error}") from error
 
 
 def write_mediapipe(path: str | Path, detections: Detections) -> None:
@@ -71,7 +79,7 @@ def write_mediapipe(path: str | Path, detections: Detections) -> None:
         path: the file.
         detections: of `MEDIAPIPE_33`; derived joints are left out.
     """
-    keypoints = [detections.skeleton.index(joint) for joint in keypoints_of(MEDIAPIPE_33)]
+    keypoints = [detections.skeleton.index(joint) for joint in _LANDMARKS]
     pixels, confidence = detections.pixels[:, :, keypoints].tolist(), detections.confidence[:, :, keypoints]
     rows = [
         [frame, detections.view_names[view], point, *(f"{x:.2f}" for x in pixels[frame][view][point]), f"{trust:.4f}"]

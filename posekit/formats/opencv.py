@@ -36,13 +36,14 @@ def read_opencv(folder: str | Path, image_size_px: tuple[int, int] | None = None
         units: as in `toml.read_toml`.
 
     Raises:
-        DataFileError: for anything but such files, with the file and the key; a missing image size above all.
+        DataFileError: for anything but such files, with the file and the key; a missing image size above all, and a lens
+            of more coefficients, which posekit's would cut off.
     """
     folder = Path(folder)
     inside, outside = folder / "intri.yml", folder / "extri.yml"
     found, places = _yaml(inside), _yaml(outside)
     names = [str(name) for name in _entry(found, inside, "names")]
-    lens = [np.pad(_entry(found, inside, f"dist_{name}").ravel(), (0, 5))[:5] for name in names]
+    lens = [_lens(found, inside, f"dist_{name}") for name in names]
     matrix = torch.tensor(np.stack([_entry(found, inside, f"K_{name}") for name in names]))
     width, height = image_size_px or (None, None)
     sizes = [[_entry(found, inside, f"W_{name}", width), _entry(found, inside, f"H_{name}", height)] for name in names]
@@ -58,6 +59,14 @@ def read_opencv(folder: str | Path, image_size_px: tuple[int, int] | None = None
         tangential=torch.tensor(np.stack(lens))[:, 2:4],
         image_size_px=torch.tensor(sizes),
     )
+
+
+def _lens(found: dict[str, Any], path: Path, key: str) -> np.ndarray:
+    """The five coefficients k1, k2, p1, p2, k3."""
+    lens = np.ravel(_entry(found, path, key))
+    if len(lens) < 4 or lens[5:].any():
+        raise DataFileError(f"{path}: {key}: expected k1, k2, p1, p2 and perhaps k3, found {len(lens)} numbers {lens.tolist()}")
+    return np.pad(lens, (0, 1))[:5]
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ A joint that was not found is 0, 0, 0.
 """
 
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -37,7 +38,7 @@ def read_openpose(
         candidates: how many people per view are considered.
 
     Raises:
-        DataFileError: for other frame counts, another skeleton, or anything but such files.
+        DataFileError: for other frame counts or frame numbers, another skeleton, or anything but such files.
     """
     folder = Path(folder)
     files = {f.name: sorted(f.glob("*.json"), key=lambda p: natural(p.name)) for f in folder.iterdir() if f.is_dir()}
@@ -45,6 +46,7 @@ def read_openpose(
     if not files:
         raise DataFileError(f"{folder}: expected a folder per view with JSON files in it, found none")
     check_frame_counts(folder, {name: len(paths) for name, paths in files.items()})
+    _check_frame_numbers(folder, files)
     people = [[_people(path, skeleton, candidates) for path in paths] for paths in files.values()]
     people = torch.stack([torch.stack(view) for view in people], dim=1)  # (F, V, P, K, 3)
     names = keypoints_of(skeleton)
@@ -63,16 +65,35 @@ def write_openpose(folder: str | Path, detections: Detections) -> None:
     Args:
         folder: is made if need be; its folders are `<view>_json`.
         detections: of a skeleton in `skeletons.KEYPOINTS`; derived joints are left out.
+
+    Raises:
+        ValueError: for a folder that already holds further files, such as those of a longer recording.
     """
     keypoints = [detections.skeleton.index(joint) for joint in keypoints_of(detections.skeleton)]
     numbers = torch.cat([detections.pixels, detections.confidence.unsqueeze(-1)], dim=-1)[:, :, keypoints]
     numbers = numbers.nan_to_num().flatten(2).tolist()
     for view, name in enumerate(detections.view_names):
         place = Path(folder) / f"{name}_json"
-        place.mkdir(parents=True, exist_ok=True)
-        for frame, row in enumerate(numbers):
-            content = json.dumps({"people": [{"pose_keypoints_2d": row[view]}]})
-            write_atomically(place / f"{name}_{frame:06d}_keypoints.json", content)
+        files = [place / f"{name}_{frame:06d}_keypoints.json" for frame in range(len(numbers))]
+        others = sorted(path.name for path in place.glob("*.json") if path not in files)
+        if others:
+            raise ValueError(f"{place}: {others[0]} lies there already, and would be read as a further frame; remove it first")
+        for path, row in zip(files, numbers):
+            write_atomically(path, json.dumps({"people": [{"pose_keypoints_2d": row[view]}]}))
+
+
+def _check_frame_numbers(folder: Path, files: dict[str, list[Path]]) -> None:
+    """Raise a DataFileError for a view without a frame that another has; each may count from a number of its own."""
+    found = {name: [re.search(r"(\d+)(_keypoints)?$", path.stem) for path in paths] for name, paths in files.items()}
+    if not all(all(numbers) for numbers in found.values()):
+        return
+    steps = {name: [int(number[1]) for number in numbers] for name, numbers in found.items()}
+    paths = {name: {step - min(steps[name]): path for step, path in zip(steps[name], files[name])} for name in files}
+    for name, own in paths.items():
+        for other, theirs in paths.items():
+            if lacking := theirs.keys() - own:
+                file = theirs[min(lacking)].name
+                raise DataFileError(f"{folder}: views must have the same frames, but {name} has none for {file} of {other}")
 
 
 def _people(path: Path, skeleton: Skeleton, candidates: int) -> Tensor:

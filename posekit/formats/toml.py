@@ -13,6 +13,7 @@ One table per camera (Caliscope's own file nests them under `cameras`), with Ope
 Other tables, such as `metadata`, and other keys are not read.
 """
 
+import json
 import tomllib
 import warnings
 from pathlib import Path
@@ -23,6 +24,7 @@ import roma
 import torch
 
 from posekit.cameras import Cameras
+from posekit.files import write_atomically
 from posekit.formats.contents import Calibration, DataFileError, text_of
 
 KEYS = {"size": [(2,)], "matrix": [(3, 3)], "distortions": [(4,), (5,)], "rotation": [(3,), (3, 3)], "translation": [(3,)]}
@@ -168,7 +170,7 @@ def write_toml(path: str | Path, calibration: Calibration, coefficients: int = 4
         (fx, fy), (cx, cy) = cameras.focal_px[view].tolist(), cameras.center_px[view].tolist()
         tables.append(
             f"[cam_{view + 1:02d}]\n"
-            f'name = "{name}"\n'
+            f"name = {json.dumps(name, ensure_ascii=False)}\n"
             f"size = {cameras.image_size_px[view].tolist()}\n"
             f"matrix = [[{fx}, 0.0, {cx}], [0.0, {fy}, {cy}], [0.0, 0.0, 1.0]]\n"
             f"distortions = {lens[view, :coefficients].tolist()}\n"
@@ -176,4 +178,4 @@ def write_toml(path: str | Path, calibration: Calibration, coefficients: int = 4
             f"translation = {cameras.t_world_to_camera[view].tolist()}\n"
             "fisheye = false\n\n"
         )
-    Path(path).write_text("".join(tables) + "[metadata]\nadjusted = false\nerror = 0.0\n")
+    write_atomically(path, "".join(tables) + "[metadata]\nadjusted = false\nerror = 0.0\n")

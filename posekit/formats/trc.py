@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from posekit.files import write_atomically
 from posekit.formats.contents import DataFileError, text_of
 
 _SCALES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -40,7 +41,7 @@ def write_trc(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tup
         "\t".join([str(frame + 1), f"{frame / frame_rate:.6f}", *("" if x != x else f"{x:.6f}" for x in row)])
         for frame, row in enumerate(rows)
     ]
-    path.write_text("\n".join([*header, *lines]) + "\n")
+    write_atomically(path, "\n".join([*header, *lines]) + "\n")
 
 
 def read_trc(path: str | Path) -> tuple[Float[Tensor, "F J 3"], tuple[str, ...], float]:

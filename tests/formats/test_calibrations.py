@@ -1,5 +1,6 @@
 """Calibrations, each written as its program writes it, with OpenCV as the independent reference."""
 
+import re
 from dataclasses import replace
 
 import cv2
@@ -203,9 +204,22 @@ def test_opencvs_yaml_of_easymocap_is_read(calibration, tmp_path):
         read_calibration(tmp_path)
     read = read_calibration(tmp_path, image_size_px=(1080, 1920))
     close(read.cameras, calibration.cameras)
+    text = (tmp_path / "intri.yml").read_text()
+    longer = re.sub(r"(dist_cam_02:.*?)cols: 5(.*?) \]", r"\1cols: 8\2, 0.5, 0., 0. ]", text, count=1, flags=re.DOTALL)
+    (tmp_path / "intri.yml").write_text(longer)
+    with pytest.raises(DataFileError, match=r"intri.yml: dist_cam_02: expected k1, k2, p1, p2 and perhaps k3, found 8 numbers"):
+        read_calibration(tmp_path, image_size_px=(1080, 1920))
+    (tmp_path / "intri.yml").write_text(longer.replace("0.5, 0., 0. ]", "0., 0., 0. ]"))
+    close(read_calibration(tmp_path, image_size_px=(1080, 1920)).cameras, calibration.cameras)
     (tmp_path / "extri.yml").write_text("- 1\n- 2\n")
     with pytest.raises(DataFileError, match="extri.yml: expected keys and values, found list"):
         read_calibration(tmp_path)
+
+
+@pytest.mark.parametrize("name", ['front "wide"', "C:\\cam", "lab\\new", "Küche 2", "a = [1]\n"])
+def test_any_name_of_a_camera_survives_toml(calibration, tmp_path, name):
+    write_toml(tmp_path / "out.toml", replace(calibration, view_names=(name, *calibration.view_names[1:])), coefficients=5)
+    assert read_calibration(tmp_path / "out.toml").view_names[0] == name
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from posekit.formats import read_detections, read_mediapipe, write_mediapipe
+from posekit.formats import read_detections, read_mediapipe, write_mediapipe, write_openpose
 from posekit.formats.contents import DataFileError, Detections
 from posekit.formats.people import most_confident, same_person
 from posekit.skeleton import HUMANEVA_15, Skeleton
-from posekit.skeletons import BODY_25, BODY_25B, KEYPOINTS, MEDIAPIPE_33, map_joints
+from posekit.skeletons import BODY_25, BODY_25B, COCO_17, KEYPOINTS, MEDIAPIPE_33, MPII_16, map_joints
 
 VIEWS = ("cam1_json", "cam2_json", "cam3_json", "cam10_json")
 
@@ -97,6 +97,34 @@ def test_a_wrong_openpose_folder_names_itself(tmp_path, see):
         read_detections(tmp_path / "nowhere", "openpose", BODY_25)
 
 
+def test_views_out_of_step_are_refused_though_they_are_equally_long(tmp_path, see):
+    folder = openpose(tmp_path, triples(see(KEYPOINTS["body25"])))
+    for name, frame in (("cam1_json", 5), ("cam2_json", 8), ("cam3_json", 8), ("cam10_json", 8)):
+        (folder / name / f"{name}_{frame:012d}_keypoints.json").unlink()
+    missing = r"cam1_json has none for cam2_json_0+5_keypoints.json of cam2_json"
+    with pytest.raises(DataFileError, match=rf"views must have the same frames, but {missing}"):
+        read_detections(folder, "openpose", BODY_25)
+
+
+def test_each_view_may_count_its_frames_from_a_number_of_its_own(tmp_path, see):
+    folder = openpose(tmp_path, triples(see(KEYPOINTS["body25"])))
+    expected = read_detections(folder, "openpose", BODY_25)
+    for frame in reversed(range(len(expected))):
+        name = "cam2_json_{:012d}_keypoints.json"
+        (folder / "cam2_json" / name.format(frame)).rename(folder / "cam2_json" / name.format(frame + 90))
+    torch.testing.assert_close(read_detections(folder, "openpose", BODY_25).pixels, expected.pixels, equal_nan=True)
+
+
+def test_frames_of_a_longer_recording_are_neither_kept_nor_removed_unsaid(tmp_path, see):
+    detections = read_detections(openpose(tmp_path / "one", triples(see(KEYPOINTS["body25"]))), "openpose", BODY_25)
+    write_openpose(tmp_path / "two", detections)
+    write_openpose(tmp_path / "two", detections)  # the same frames again
+    cut = Detections(detections.view_names, BODY_25, detections.pixels[:5], detections.confidence[:5], tmp_path)
+    with pytest.raises(ValueError, match=r"cam1_json_000005_keypoints.json lies there already, .*; remove it first"):
+        write_openpose(tmp_path / "two", cut)
+    assert len(read_detections(tmp_path / "two", "openpose", BODY_25)) == len(detections)
+
+
 def test_a_frame_without_people_is_empty(tmp_path, see):
     person = triples(see(KEYPOINTS["body25"]))
     person[3] = 0
@@ -152,6 +180,14 @@ def test_a_wrong_deeplabcut_file_names_itself(tmp_path, see):
         read_detections(tmp_path, "deeplabcut", LEGS)
     with pytest.raises(DataFileError, match=r"cam1DLC.*csv: cannot map thorax, left_shoulder, .*: neither among left_hip"):
         read_detections(tmp_path, "deeplabcut", HUMANEVA_15)
+    filtered = tmp_path / NAME.format("cam2").replace(".csv", "_filtered.csv")
+    deeplabcut(filtered, pixels[:, 0, 1:], PARTS)
+    with pytest.raises(DataFileError, match=r"cam2DLC.*0000.csv and cam2DLC.*_filtered.csv are both of view cam2; leave one"):
+        read_detections(tmp_path, "deeplabcut", LEGS)
+    filtered.rename(tmp_path / "DLC_cam1.csv")
+    with pytest.raises(DataFileError, match=r"DLC_cam1.csv: expected the view's name before DLC, .*; rename the file"):
+        read_detections(tmp_path, "deeplabcut", LEGS)
+    (tmp_path / "DLC_cam1.csv").unlink()
     (tmp_path / "cam3.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataFileError, match="cam3.csv: expected rows of headers with bodyparts and coords"):
         read_detections(tmp_path, "deeplabcut", LEGS)
@@ -201,6 +237,19 @@ def test_mediapipe_is_written_with_its_visibility_and_read_back(tmp_path, see):
         file.write("0,left,0,5,5,1.2\n")
     with pytest.raises(DataFileError, match=r"joints.csv: visibility from 0.2\d* to 1.2; expected 0 to 1"):
         read_mediapipe(tmp_path / "joints.csv")
+
+
+def test_joints_of_another_skeleton_are_picked_from_mediapipes_by_name(tmp_path, see):
+    names = KEYPOINTS["mediapipe33"]
+    caliscope(tmp_path / "xy.csv", see(names))
+    whole, picked = (read_mediapipe(tmp_path / "xy.csv", skeleton) for skeleton in (MEDIAPIPE_33, COCO_17))
+    own = [joint for joint in COCO_17.joints if joint in names]
+    assert len(own) >= 17
+    for mine, all_of_them in ((picked.pixels, whole.pixels), (picked.confidence, whole.confidence)):
+        expected = all_of_them[:, :, [MEDIAPIPE_33.index(joint) for joint in own]]
+        torch.testing.assert_close(mine[:, :, [COCO_17.index(joint) for joint in own]], expected, equal_nan=True)
+    with pytest.raises(DataFileError, match=r"xy.csv: MediaPipe's landmarks do not make mpii16: cannot map neck, head"):
+        read_mediapipe(tmp_path / "xy.csv", MPII_16)
 
 
 def test_a_wrong_mediapipe_file_names_itself(tmp_path, see):
