@@ -53,7 +53,7 @@ def clip_tensors(where: str, clip: Mapping[str, Any]) -> tuple[Tensor, Tensor, T
         lowest, highest = confidence.min().item(), confidence.max().item()
         raise ValueError(f"{where}: confidence must be from 0 to 1, got {lowest:g} to {highest:g}")
     poses_world = given.get("poses_world", pixels.new_full(shapes["poses_world"], torch.nan))
-    present = (confidence > 0) & ~pixels.isnan().any(-1)
+    present = (confidence > 0) & pixels.isfinite().all(-1)
     return pixels.where(present.unsqueeze(-1), torch.nan), confidence * present, poses_world
 
 

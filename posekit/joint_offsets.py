@@ -65,7 +65,7 @@ def fit_offsets(first: Float[Tensor, "*batch J 3"], second: Float[Tensor, "*batc
     >>> (1000 * fit_offsets(lower, people.poses_world, people.skeleton).vectors[0]).round().int()  # 2 cm along the trunk
     tensor([20,  0,  0], dtype=torch.int32)
     """
-    apart = (trunk_frame(first, skeleton).mT.unsqueeze(-3) @ (second - first).unsqueeze(-1)).squeeze(-1).flatten(0, -3)
+    apart = (trunk_frame(first, skeleton).mT.unsqueeze(-3) @ (second - first).unsqueeze(-1)).reshape(-1, len(skeleton), 3)
     mirrored = apart[:, list(skeleton.partners)] * apart.new_tensor([1.0, -1.0, 1.0])
     vectors = torch.cat([apart, mirrored]).nanmedian(0).values
     lacking = [joint for joint, vector in zip(skeleton.joints, vectors) if vector.isnan().any()]

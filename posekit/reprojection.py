@@ -41,6 +41,15 @@ class Triangulation(NamedTuple):
         return largest.clamp(min=0).sqrt().where(known, torch.inf).where(self.views >= 2, torch.nan)
 
 
+def rays_of(
+    pixels: Float[Tensor, "*batch V J 2"], cameras: Cameras, weights: Float[Tensor, "*batch V J"]
+) -> tuple[Float[Tensor, "*batch V J 3"], Float[Tensor, "*batch V J"]]:
+    """2D joints as points at depth 1, and their weights: 0, beside some ray, for a pixel beyond the reach of the lens."""
+    rays = cameras.pixels_to_rays(pixels)
+    known = rays.isfinite().all(-1)
+    return rays.where(known.unsqueeze(-1), rays.new_tensor([0.0, 0.0, 1.0])), weights * known
+
+
 def project(
     points: Float[Tensor, "*batch J 3"], cameras: Cameras
 ) -> tuple[Float[Tensor, "*out V J 2"], Float[Tensor, "*out V J 1"]]:

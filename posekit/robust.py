@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posekit.cameras import Cameras
-from posekit.reprojection import distances, inverse_3x3, normal_equations
+from posekit.reprojection import distances, inverse_3x3, normal_equations, rays_of
 
 WIDTH = 7.0
 """Distance, in typical errors, at which a view counts a quarter.
@@ -91,7 +91,8 @@ def _fit_and_noise(rays, cameras, weights, width):
 
 def _with_rays(parts):
     for pixels, cameras, weights in parts:
-        yield cameras.pixels_to_rays(pixels), cameras, weights
+        rays, weights = rays_of(pixels, cameras, weights)
+        yield rays, cameras, weights
 
 
 def _median_px(distances: list[Tensor]) -> float:

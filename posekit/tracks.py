@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from posekit.reprojection import Triangulation, distances, inverse_3x3, measured, normal_equations
+from posekit.reprojection import Triangulation, distances, inverse_3x3, measured, normal_equations, rays_of
 from posekit.robust import LEAST_PX, LEAST_WEIGHT, MEDIAN_DISTANCE, WIDTH
 from posekit.sequences import MultiViewDataset
 from posekit.skeleton import Skeleton
@@ -37,7 +37,7 @@ def triangulate_tracks(dataset: MultiViewDataset, sigma: float = 3.0, rounds: in
     """
     cameras, trust = dataset.frame_cameras.to(torch.float64), dataset.confidence.double().nan_to_num()
     pixels = dataset.pixels.double().where(dataset.pixels.isfinite(), cameras.center_px.unsqueeze(-2))
-    rays = cameras.pixels_to_rays(pixels)
+    rays, trust = rays_of(pixels, cameras, trust)
     found = triangulate_robustly(dataset.pixels, cameras, trust)
     points, weights = found.points, found.weights
     for _ in range(rounds):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posekit.cameras import Cameras
-from posekit.reprojection import Triangulation, measured
+from posekit.reprojection import Triangulation, measured, rays_of
 from posekit.robust import chunks, robust_points
 
 CLOSED_FORMS = ("dlt", "midpoint")
@@ -24,7 +24,7 @@ def triangulate(
     """Closed-form triangulation of every joint from all views that saw it.
 
     Args:
-        pixels: 2D joints; those that are NaN are left out.
+        pixels: 2D joints; those that are NaN, or beyond the reach of the lens, are left out.
         cameras: leading axes broadcastable to (*batch, V). The lens is undone first.
         confidence: weights of the equations, 0 to 1, so that squared errors count with its square; by default 1. Weight
             0 counts as missing.
@@ -47,8 +47,8 @@ def triangulate(
     pixels, cameras = pixels.double(), cameras.to(torch.float64)
     weights = _weights(pixels, confidence)
     pixels = _filled(pixels, cameras)
-    solve = _dlt if method == "dlt" else _midpoint
-    points = solve(cameras.pixels_to_rays(pixels), cameras, weights)
+    rays, weights = rays_of(pixels, cameras, weights)
+    points = (_dlt if method == "dlt" else _midpoint)(rays, cameras, weights)
     return measured(points, pixels, cameras, weights**2, weights)
 
 
@@ -84,10 +84,10 @@ def _dlt(rays, cameras, weights):
 
 
 def _midpoint(rays, cameras, weights):
-    """Sum over views of w (1 - d d^T) (X - c) = 0 for ray directions d and camera centres c: three equations."""
+    """Sum over views of w^2 (1 - d d^T) (X - c) = 0 for ray directions d and camera centres c: three equations."""
     directions = torch.nn.functional.normalize(rays, dim=-1) @ cameras.R_world_to_camera  # (*batch, V, J, 3), world
     across = torch.eye(3).to(rays) - directions.unsqueeze(-1) * directions.unsqueeze(-2)
-    across = across * weights[..., None, None]
+    across = across * weights.square()[..., None, None]
     target = (across @ cameras.centers_world[..., None, :, None]).squeeze(-1).sum(-3)
     matrix = across.sum(-4)
     # Where fewer than two views saw a joint the matrix is singular; the result is masked later.

@@ -18,10 +18,12 @@ from posekit.calibration import (
     set_scale,
     set_upright,
 )
+from posekit.calibration.learned import carried
 from posekit.calibration.relative import cross_matrix
 from posekit.calibration.rig import spanning_tree
 from posekit.cameras import Cameras
 from posekit.datasets import load_dataset
+from posekit.datasets.human36m import human36m_cameras
 from posekit.poses import lowest_ankle
 from posekit.random import generator
 from posekit.skeleton import HUMAN36M_17, HUMANEVA_15
@@ -339,6 +341,18 @@ def test_bundle_adjustment_keeps_the_gauge_and_the_prior(rig, poses):
     assert torch.equal(fixed.cameras.focal_px[0], start.focal_px[0])
     assert free.points.shape == (len(pixels), 15, 3)
     assert free.residuals_px.shape == pixels.shape[:-1]
+
+
+def test_the_distance_that_is_kept_is_that_of_the_camera_furthest_at_the_start(poses):
+    """Two cameras are about as far from the first one, and change places on the way."""
+    true = human36m_cameras("S9", dtype=torch.float64)
+    source = generator(17)
+    start = carried(true, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64), 15.0, source)
+    noise = 2.0 * torch.randn(len(poses[::24]), 4, 15, 2, generator=source, dtype=torch.float64)
+    found = bundle_adjust(true.world_to_pixels(poses[::24, None]) + noise, start).cameras
+    before, after = ((c.centers_world - c.centers_world[0]).norm(dim=-1) for c in (start, found))
+    assert before.argmax() != after.argmax()
+    torch.testing.assert_close(after[before.argmax()], before.max())
 
 
 def test_adjusting_again_and_again_stays_where_it_is(rig, poses):

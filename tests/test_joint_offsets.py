@@ -27,6 +27,11 @@ def test_offsets_are_found_again(people, offsets):
     torch.testing.assert_close(found.vectors, offsets.vectors, atol=1e-5, rtol=0)
 
 
+def test_a_single_pose_is_enough(people, offsets):
+    pose = people.poses_world[0]
+    torch.testing.assert_close(fit_offsets(pose, offsets.apply(pose), people.skeleton).apply(pose), offsets.apply(pose))
+
+
 def test_undo_is_the_inverse_of_apply(people, offsets):
     poses = people.poses_world.double()
     there = offsets.apply(poses)

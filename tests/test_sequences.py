@@ -262,9 +262,10 @@ def test_confidence_zero_is_missing_and_missing_is_confidence_zero(dataset):
     pixels[0, 0, 3], confidence[0, 0, 3] = 0.0, 0.0  # as OpenPose writes a joint it did not find
     pixels[1, 1, 4] = torch.nan
     confidence[2, 2, 5] = torch.nan
+    pixels[3, 0, 6, 1] = torch.inf
     mine = assembled(dataset, found | dict(pixels=pixels, confidence=confidence))
     missing = mine.confidence == 0
-    assert missing.nonzero().tolist() == [[0, 0, 3], [1, 1, 4], [2, 2, 5]]
+    assert missing.nonzero().tolist() == [[0, 0, 3], [1, 1, 4], [2, 2, 5], [3, 0, 6]]
     assert torch.equal(mine.pixels.isnan().all(-1), missing)
 
 

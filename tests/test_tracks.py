@@ -28,6 +28,22 @@ def test_tracks_are_nearer_to_the_truth_and_smoother_than_single_frames(people):
     assert (tracks.views[tracks.points.isfinite().all(-1)] >= 2).all()
 
 
+def test_a_pixel_beyond_a_fisheyes_reach_changes_nothing(people):
+    zeros = torch.zeros(*people.cameras.shape, 4)
+    fisheyes = replace(people.cameras, lens="fisheye", radial=zeros, tangential=zeros[..., :0])
+    frames = fisheyes[people.clip_of_frame]
+    seen = replace(people, cameras=fisheyes, pixels=frames.world_to_pixels(people.poses_world.unsqueeze(1)))
+    missing, beyond = (replace(seen, pixels=seen.pixels.clone()) for _ in range(2))
+    missing.pixels[60, 0, 5] = torch.nan
+    beyond.pixels[60, 0, 5] = frames.center_px[60, 0] + torch.tensor([2.0, 0.0]) * frames.focal_px[60, 0]
+    confidence = seen.confidence.clone()
+    confidence[60, 0, 5] = 0
+    expected = triangulate_tracks(replace(missing, confidence=confidence))
+    found = triangulate_tracks(beyond)
+    torch.testing.assert_close(found.points, expected.points)
+    assert torch.equal(found.views, expected.views)
+
+
 def test_tracks_read_no_label(people):
     noisy = people.with_detector_noise(5.0, 0.05, generator(0))
     blind = replace(noisy, poses_world=noisy.poses_world * torch.nan)

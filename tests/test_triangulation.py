@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -83,6 +84,39 @@ def test_confidence_weighs(method, cameras, poses_world, pixels):
     deaf = triangulate(pixels, cameras, trust, method=method)
     torch.testing.assert_close(deaf.points, poses_world, atol=1e-6, rtol=0)
     assert (deaf.views == 2).all()
+
+
+def test_squared_errors_count_with_the_square_of_the_confidence(cameras, pixels):
+    pixels[:, 2] += 25.0
+    trust = torch.rand(8, 3, 15, generator=generator(1), dtype=torch.float64)
+    found = triangulate(pixels, cameras, trust, method="midpoint")
+    rays = torch.nn.functional.normalize(cameras.pixels_to_rays(pixels), dim=-1) @ cameras.R_world_to_camera
+    away = found.points[:, None] - cameras.centers_world[:, None]
+    across = away - (away * rays).sum(-1, keepdim=True) * rays
+    torch.testing.assert_close(found.weights, trust**2)
+    assert (found.weights[..., None] * across).sum(1).abs().max() < 1e-9  # the gradient of their weighted sum
+
+
+FISHEYE_WAYS = {
+    "dlt": triangulate,
+    "midpoint": partial(triangulate, method="midpoint"),
+    "robust": triangulate_robustly,
+    "threshold": partial(triangulate_robustly, threshold_px=20.0),
+}
+
+
+@pytest.mark.parametrize("way", FISHEYE_WAYS)
+def test_a_pixel_beyond_a_fisheyes_reach_is_left_out(way, poses_world):
+    cameras, zeros = humaneva_cameras("S1", dtype=torch.float64)[[0, 1, 2, 0]], torch.zeros(4, 4, dtype=torch.float64)
+    apart = cameras.t_world_to_camera + 0.3 * torch.arange(4.0)[:, None]
+    cameras = replace(cameras, lens="fisheye", radial=zeros, tangential=zeros[:, :0], t_world_to_camera=apart)
+    pixels = cameras.world_to_pixels(poses_world[:, None])
+    pixels[3, 0, 5] = cameras.center_px[0] + torch.tensor([2.0, 0.0]) * cameras.focal_px[0]  # 2 rad off the axis
+    assert cameras.pixels_to_rays(pixels).isnan().any(-1).sum() == 1
+    found = FISHEYE_WAYS[way](pixels, cameras)
+    assert found.views[3, 5] == 3
+    assert found.views.sum() == 4 * 8 * 15 - 1
+    torch.testing.assert_close(found.points, poses_world, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("way", [triangulate, triangulate_robustly])

@@ -54,7 +54,7 @@ def bundle_adjust(
     """Improve a calibration on 2D joints: extrinsics, and on request focal lengths and the lenses' first coefficient.
 
     The start must be roughly right (some tens of degrees): `calibrate_from_people` finds one. What the gauge leaves
-    free stays as given: the first camera's place and its distance to the camera furthest from it. The principal points
+    free stays as given: the first camera's place and its distance to the camera that is furthest at the start. The principal points
     are never adjusted: people do not determine them.
 
     Args:
@@ -76,14 +76,24 @@ def bundle_adjust(
     # Rounded rotations are made exact: their transposes stand for inverses, and an error would grow from call to call.
     cameras = replace(cameras, R_world_to_camera=roma.special_procrustes(cameras.R_world_to_camera))
     problem = Problem(points, weights, robust_px or 1.0, *masks, cameras.focal_px, focal_prior)
-    local, world = in_first_camera(cameras)
-    placed = initial_points(problem, local)
+    start, world = in_first_camera(cameras)
+    local, placed = start, initial_points(problem, start)
     for _ in range(1 if robust_px else 2):
         if robust_px is None:
             problem = replace(problem, robust_px=robust_scale(residuals(problem, local, placed), weights))
         local, placed, _ = adjust(problem, local, placed, iterations)
-    found = evidence(problem, local, placed, len(pixels), world)
+    found = evidence(problem, *_as_large_as(start, local, placed), len(pixels), world)
     return found._replace(cameras=found.cameras.to(given))
+
+
+def _as_large_as(start: Cameras, local: Cameras, points: Tensor) -> tuple[Cameras, Tensor]:
+    """A rig and its points scaled about the first camera until the one furthest from it at the start is as far again.
+
+    On the way another may have become the furthest, whose distance the solver then keeps.
+    """
+    before, after = start.t_world_to_camera.norm(dim=-1), local.t_world_to_camera.norm(dim=-1)
+    scale = before.max() / after[before.argmax()]
+    return replace(local, t_world_to_camera=scale * local.t_world_to_camera), scale * points
 
 
 def evidence(problem: Problem, local: Cameras, points: Tensor, frames: int, world: Cameras) -> BundleAdjustment:

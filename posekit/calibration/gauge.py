@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posekit.cameras import Cameras
+from posekit.poses import thorax
 from posekit.skeleton import Skeleton
 
 LEG_OF_STATURE = 0.491
@@ -80,14 +81,14 @@ def set_upright(
     Args:
         cameras: (V,) or any leading axes.
         poses_world: triangulated with these cameras, metres; NaN where missing.
-        skeleton: of the poses; with ankles and a thorax.
+        skeleton: of the poses; with ankles, and a thorax or shoulders.
         ankle_height_m: of the ankle of a standing foot above the floor.
 
     Raises:
         ValueError: if no pose has an ankle and the spine.
     """
     poses = poses_world.double()
-    spines = poses[:, skeleton.index("thorax")] - poses[:, 0]
+    spines = thorax(poses, skeleton) - poses[:, 0]
     ankles = poses[:, [skeleton.index("left_ankle"), skeleton.index("right_ankle")]]
     spines, known = spines[spines.isfinite().all(-1)], ankles.isfinite().all(-1)
     if not len(spines) or not known.any():

@@ -19,6 +19,7 @@ from posekit.formats import write_poses
 from posekit.formats.contents import Calibration
 from posekit.formats.toml import write_toml
 from posekit.lifter_files import save_module
+from posekit.poses import thorax
 from posekit.rig.findings import Report, check
 from posekit.rig.folder import OUTPUT, Rig, read_rig
 from posekit.rig.page import report_page
@@ -182,7 +183,7 @@ def _reconstructed(rig: Rig, out: Path, how: Steps) -> MultiViewDataset:
 def _upright(train: MultiViewDataset, test: MultiViewDataset, options: dict) -> tuple[MultiViewDataset, MultiViewDataset]:
     """Datasets whose z is up, as scenes need it; said where it was not."""
     ankles = [train.skeleton.index(f"{side}_ankle") for side in ("left", "right")]
-    body = train.poses_world[:, train.skeleton.index("thorax")] - train.poses_world[:, ankles].mean(1)
+    body = thorax(train.poses_world, train.skeleton) - train.poses_world[:, ankles].mean(1)
     if (body[:, 2] / body.norm(dim=-1)).nanmedian() > 0.5:
         return train, test
     click.echo("the calibration's z is not up: the world was turned until people stand")

@@ -41,8 +41,9 @@ class Quality:
         bone_spread: the middle half of its lengths, as a share of the median.
         swapped_sides, mirrored: share of the frames in which a view fits the others much better with left and right
             exchanged, or as the mirror image of what its camera sees; 0 with two views, which cannot outvote each other.
-        adjusted: the cameras after their extrinsics were adjusted to the joints of the first half of the frames.
-        adjusted_error_px, given_error_px: median distance over the second half, with and without that adjustment.
+        adjusted: the cameras after their extrinsics were adjusted to the joints of the first half of the frames in which
+            two views share a joint.
+        adjusted_error_px, given_error_px: median distance over their second half, with and without that adjustment.
     """
 
     view_names: tuple[str, ...]
@@ -100,8 +101,9 @@ def measure(
     error = _distance(points, pixels, cameras)
     bones = skeleton.bone_lengths(points)
     low, median, high = bones.nanquantile(torch.tensor([0.25, 0.5, 0.75]).to(bones), dim=0)
-    adjusted = adjusted_extrinsics(pixels[: len(pixels) // 2], confidence[: len(pixels) // 2], cameras)
-    later = slice(len(pixels) // 2, None)
+    shared = (found.sum(1) >= 2).any(-1).nonzero().squeeze(-1)
+    early, later = shared[: len(shared) // 2], shared[len(shared) // 2 :]
+    adjusted = cameras if len(shared) == 1 else adjusted_extrinsics(pixels[early], confidence[early], cameras)
     moved = _distance(_triangulated(pixels[later], confidence[later], adjusted), pixels[later], adjusted)
     pairs = view_pairs(len(view_names))
     return Quality(

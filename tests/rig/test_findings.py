@@ -39,6 +39,19 @@ def test_a_camera_that_was_moved_is_found_and_adjusting_mends_it(parts):
     only(what(*parts), "the cameras disagree", "cam_03")
 
 
+def test_frames_that_nobody_shares_say_nothing_of_moved_cameras(parts):
+    calibration, detections = parts
+    seen = check(*parts)
+    empty = torch.zeros(60, *detections.confidence.shape[1:])
+    pixels = torch.cat([empty[..., None].expand(*empty.shape, 2) * torch.nan, detections.pixels])
+    late = replace(detections, pixels=pixels, confidence=torch.cat([empty, detections.confidence]))
+    quality = check(calibration, late).quality
+    torch.testing.assert_close(quality.adjusted_error_px, seen.quality.adjusted_error_px)
+    torch.testing.assert_close(quality.given_error_px, seen.quality.given_error_px)
+    single = replace(detections, pixels=detections.pixels[:1], confidence=detections.confidence[:1])
+    assert check(calibration, single).quality.adjusted is calibration.cameras
+
+
 def test_a_view_out_of_step_is_found_with_its_shift(sound):
     calibration, detections = sound
     pixels = detections.pixels.clone()

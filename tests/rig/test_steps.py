@@ -10,7 +10,7 @@ from posekit.datasets import load_dataset
 from posekit.rig import adjust, evaluate_without_labels, learn_to_lift, reconstruct, with_skeleton
 from posekit.rig.steps import level
 from posekit.skeleton import HUMANEVA_15
-from posekit.skeletons import COCO_17
+from posekit.skeletons import COCO_17, LIMBS_13
 from posekit.smoothing import butterworth
 
 
@@ -81,6 +81,17 @@ def test_level_turns_a_tilted_world_upright(exact):
     assert (height - exact.poses_world[:, exact.skeleton.index("head"), 2]).abs().max() < 0.1
     again = reconstruct(upright, smoothing_s=0.0).poses_world
     assert (again - upright.poses_world).norm(dim=-1).max() < 1e-3
+
+
+def test_people_without_a_thorax_stand_upright_by_their_shoulders(exact):
+    shortened = with_skeleton(exact, LIMBS_13)
+    tilt = roma.rotvec_to_rotmat(torch.tensor([1.2, 0.3, 0.0]))
+    tilted = replace(
+        shortened.with_poses(shortened.poses_world @ tilt.mT),
+        cameras=replace(shortened.cameras, R_world_to_camera=shortened.cameras.R_world_to_camera @ tilt.mT),
+    )
+    knee = LIMBS_13.index("left_knee")
+    assert (level(tilted).poses_world[:, knee, 2] - shortened.poses_world[:, knee, 2]).abs().max() < 0.1
 
 
 def test_another_skeleton_has_the_same_joints_by_name():
