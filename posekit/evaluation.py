@@ -124,7 +124,8 @@ class Evaluation:
         by_joint: over all frames and views of each joint; NaN where a metric says nothing about a joint.
         joints_asked: number of joints in all frames and views.
         joints_predicted: how many of them have a finite prediction.
-        joints_measured: how many of these also have a label. The means are over these, so compare the number.
+        joints_measured: how many of these also have a label, in poses whose root has both: the metrics are relative to
+            it. The means are over these, so compare the number.
     """
 
     metrics_mm: Means
@@ -189,20 +190,22 @@ def evaluate_poses(poses_camera: Tensor, dataset: MultiViewDataset, metrics: Map
         )
     predicted = poses_camera.double()
     has_prediction, has_label = (poses.isfinite().all(-1) for poses in (predicted, true))
-    measured, labelled = int((has_prediction & has_label).sum()), int(has_label.sum())
+    both, labelled = has_prediction & has_label, int(has_label.sum())
+    measured = int((both & both[..., :1]).sum())
     if labelled == 0:
         raise ValueError(
             f"{dataset.name} has no 3D labels, so there is nothing to measure against; to compare with triangulated poses, "
             "put them in with dataset.with_poses(...)"
         )
-    if measured == 0:
+    if not both.any():
         raise ValueError(
             f"{dataset.name}: nothing to measure: of {has_label.numel()} joints {int(has_prediction.sum())} have a "
             f"prediction, {labelled} a label, none both"
         )
     if measured < labelled:
         warnings.warn(
-            f"{dataset.name}: {labelled - measured} of {labelled} joints have no prediction; errors are means over the rest",
+            f"{dataset.name}: {labelled - measured} of {labelled} joints have no prediction, or are of a pose whose root has "
+            "none; errors are means over the rest",
             stacklevel=2,
         )
     by_pose, joint_means = {}, {}

@@ -31,7 +31,8 @@ NEEDS_AT_TEST = {"screen": "picture only", "rays": "intrinsics", "level": "intri
 class Seen(NamedTuple):
     """A 2D pose in a frame turned towards the person.
 
-    rays: the joints at depth 1: (x / z, y / z, 1). Missing ones are filled in; see `fill_from_neighbours`.
+    rays: the joints at depth 1: (x / z, y / z, 1). Missing ones are filled in; see `fill_from_neighbours`. Of a person
+        without any they are straight ahead: NaN, even if masked later, would spoil the gradient of a whole batch.
     turned: rotation from the camera's frame into this one.
     extra: two numbers that the turn took away, the root's ray in the camera or, if level, its elevation and the height.
     missing: joints that were not found.
@@ -83,7 +84,9 @@ def see(
     if kind not in KINDS:
         raise ValueError(f"kind of input must be one of {', '.join(KINDS)}; got {kind!r}")
     missing = rays.isnan().any(-1)
-    rays = fill_from_neighbours(rays, skeleton) if missing.any() else rays
+    if missing.any():
+        ahead = rays.new_tensor([0.0, 0.0, 1.0])
+        rays = fill_from_neighbours(rays, skeleton).where(~missing.all(-1)[..., None, None], ahead)
     root = rays[..., 0, :]
     if kind == "level":
         if cameras is None:

@@ -84,18 +84,23 @@ def grouped(
     listing: Listing, runs: Mapping[str, list[Record]], names: Iterable[str], start: str | Path = "."
 ) -> dict[str, list[Strip]]:
     """The lines of the chart by the headings of their groups; arguments as `overview`'s."""
-    shown = {row.key: row for name in reversed(list(names)) for row in reversed(listing.tables[name].rows) if runs.get(row.key)}
+    shown = {}
+    for row in (row for name in names for row in listing.tables[name].rows if runs.get(row.key)):
+        shown.setdefault(row.key, row)
     alike = defaultdict(list)
     for row in listing.rows:
         alike[row.experiments[0].but(seed=0)].append(row)
     groups: dict[tuple, dict[str, Strip]] = defaultdict(dict)
-    for row in reversed(shown.values()):
+    for row in shown.values():
         same = [other.key for other in (row, *alike[row.experiments[0].but(seed=0)])]
         strip = groups[_place(row)].setdefault(_title(row), Strip(_title(row)))
         strip.marks += [_mark(row, key, record) for key, record in _by_seed(same, runs).values()]
         if printed := row.printed_mm(start):
             strip.marks.append(Mark(printed, "the report", f"the report: {printed} mm"))
-    return {_heading(place): list(groups[place].values()) for place in sorted(groups)}
+    by_heading: dict[str, list[Strip]] = defaultdict(list)
+    for place in sorted(groups):
+        by_heading[_heading(place)] += groups[place].values()
+    return dict(by_heading)
 
 
 def series_of(experiment: Experiment) -> str:

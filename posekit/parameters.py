@@ -65,12 +65,14 @@ def _methods_in_words(methods: tuple[str, ...]) -> str:
 
 
 def checked(parameter: Parameter, value: Any) -> Any:
-    """The value as the parameter's type: a whole number may stand for a float, a number for a dropout string."""
+    """The value as the parameter's type: a whole number may stand for a float, and a number for a string of digits."""
     name, kind = parameter.name, parameter.kind
     if kind is float and type(value) is int:
         value = float(value)
     if name == "dropout" and type(value) in (int, float):
         value = str(float(value))
+    elif kind is str and type(value) is int and not parameter.choices:  # papermill reads a camera called 54138969 so
+        value = str(value)
     if type(value) is not kind:
         raise ValueError(f"{name} must be {kind.__name__}, got {type(value).__name__} {value!r}")
     if parameter.choices and value not in parameter.choices:
@@ -86,12 +88,12 @@ def _range_in_words(parameter: Parameter) -> str:
 
 
 class Group:
-    """A frozen dataclass of parameters, which checks each value when it is made."""
+    """A frozen dataclass of parameters, each of which is checked, and brought to its type, when it is made."""
 
     def __post_init__(self):
         for f in fields(self):
             if "note" in f.metadata:
-                checked(Parameter.of(type(self), f), getattr(self, f.name))
+                object.__setattr__(self, f.name, checked(Parameter.of(type(self), f), getattr(self, f.name)))
 
 
 def parameters_of(group: type) -> list[Parameter]:

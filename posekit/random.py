@@ -22,7 +22,8 @@ def seeded(generator: torch.Generator | None):
     """Within the block, torch's global generator stands for `generator`: what is drawn advances `generator`.
 
     Afterwards the global generators are as before. With None they are used as they are. On other devices the
-    block starts from a seed drawn from `generator`.
+    block starts from a seed that `generator` would draw, and does not advance it: a seed gives the same on the CPU
+    whether or not there are other devices.
 
     >>> numbers = generator(0)
     >>> with seeded(numbers):
@@ -35,7 +36,7 @@ def seeded(generator: torch.Generator | None):
         return
     with torch.random.fork_rng():
         if torch.cuda.is_available():
-            torch.cuda.manual_seed_all(torch.randint(2**62, (), generator=generator).item())
+            torch.cuda.manual_seed_all(torch.randint(2**62, (), generator=generator.clone_state()).item())
         torch.set_rng_state(generator.get_state())
         yield
         generator.set_state(torch.get_rng_state())

@@ -139,7 +139,8 @@ class RayLifter(nn.Module):
         width = cameras.image_size_px[..., :1]
         self.assumed_focal.copy_((2 * cameras.focal_px / width).mean(0))
         self.assumed_center.copy_(cameras.pixels_to_screen(cameras.center_px.unsqueeze(-2)).mean((0, 1)))
-        features = self.see_scene(scene).features(self.skeleton)
+        seen = self.see_scene(scene)
+        features = seen.features(self.skeleton)[~seen.missing.all(-1)]
         features = features[features.isfinite().all(-1)]
         self.mean.copy_(features.mean(0))
         self.std.copy_(features.std(0).clamp(min=1e-4))
@@ -159,7 +160,7 @@ class RayLifter(nn.Module):
 
     def _network(self, seen) -> Tensor:
         """For every joint its depth, a step aside in x and y, and what else is said of it."""
-        features = ((seen.features(self.skeleton) - self.mean) / self.std).nan_to_num()  # NaN without any joint
+        features = (seen.features(self.skeleton) - self.mean) / self.std
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bfloat16 and self.training):
             hidden = self.blocks(self.inner(features))
         return self.outer(hidden.float()).unflatten(-1, (-1, self.outputs()))

@@ -116,7 +116,7 @@ class Mix:
     def at(self, progress: float) -> "Mix":
         """The mix at a share 0..1 of a training run."""
         start, stop = self.fade
-        gone = min(max((progress - start) / (stop - start), 0.0), 1.0)
+        gone = min(max((progress - start) / max(stop - start, 1e-9), 0.0), 1.0)
         kept = 1 - (1 - self.faded) * gone
         return replace(self, arms=kept * self.arms, upper=kept * self.upper, jitter=kept * self.jitter)
 

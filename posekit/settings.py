@@ -395,6 +395,11 @@ def _check_together(experiment: Experiment) -> None:
         raise ValueError(f'dropout must be like "0.0", "0.5" or "0.5->0.0"; got {network.dropout!r}')
     if experiment.training.switch != "both" and "->" not in network.dropout:
         raise ValueError(f'switch counts only where dropout is switched off ("0.5->0.0"); got {experiment.training.switch!r}')
+    if experiment.method == "scenes" and experiment.scene.scene_noise == "same" and experiment.data.swapped:
+        raise ValueError(
+            f"people in scenes keep their sides: swapped={experiment.data.swapped} cannot be drawn for them; "
+            'choose another scene_noise, or swap in the test alone (test_noise="swapped=...")'
+        )
     if experiment.data.test_seen_by != "own" and experiment.data.noise_px:
         raise ValueError(f"test_seen_by draws exact 2D: it needs noise_px=0, got {experiment.data.noise_px}")
     if experiment.teacher.smooth_targets and experiment.target_poses == "labels":

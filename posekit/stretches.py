@@ -99,6 +99,8 @@ class Stretches(Scenes):
         super().__init__(dataset, mix)
         if window < 1 or window % 2 == 0:
             raise ValueError(f"window must be an odd number of frames, got {window}")
+        if detector is not None and detector.swapped:
+            raise ValueError(f"people in scenes keep their sides: the detector must have swapped=0, got {detector.swapped}")
         self.window, self.detector, self.smooth = window, detector, smooth
         self.first_frame, self.last_frame = _uninterrupted(dataset)
         if recorded and not mix.place:

@@ -298,7 +298,8 @@ def _optimizer(name: str, lifter: nn.Module, learning_rate: float, schedule: str
     """The optimiser and its schedule, None where the learning rate is constant."""
     if name == "adamw":
         optimizer = torch.optim.AdamW(lifter.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-        options = dict(pct_start=0.1, cycle_momentum=False)
+        warm_up = 0.1 if steps != 10 else 0.2  # torch divides by the steps of the warm-up but one
+        options = dict(pct_start=warm_up, cycle_momentum=False)
     else:
         optimizer, options = torch.optim.Adam(lifter.parameters(), lr=learning_rate), {}
     if schedule == "constant":
@@ -316,6 +317,8 @@ def _check_options(
     ):
         if value not in choices:
             raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+    if isinstance(validation, Scenes):
+        raise ValueError("validation must be fixed samples, such as labelled_poses(), not scenes, which are drawn anew")
     if len(samples) == 0 or (validation is not None and len(validation) == 0):
         raise ValueError("there are no samples to train on, or none to validate with")
     if patience is not None and (patience < 1 or validation is None):

@@ -79,6 +79,15 @@ def test_missing_predictions_are_counted_and_reported(test_set):
     assert repr(half).endswith(f"mm; measured {asked // 2} of {asked} joints)")
 
 
+def test_poses_without_a_root_are_not_counted_as_measured(test_set, noisy):
+    rootless = noisy.clone()
+    rootless[::2, :, 0] = torch.nan
+    with pytest.warns(UserWarning, match="have no prediction, or are of a pose whose root has none"):
+        result = evaluate_poses(rootless, test_set)
+    assert result.joints_measured == METRICS["mpjpe"].per_joint(rootless, test_set.poses_camera()).isfinite().sum()
+    assert result.joints_predicted == rootless.isfinite().all(-1).sum()
+
+
 def test_missing_labels_are_counted_and_need_no_warning(test_set, noisy):
     hidden = test_set.select_clips(list(test_set.clips))
     hidden.poses_world[:, 4] = torch.nan

@@ -85,6 +85,13 @@ def one_page(tmp_path_factory, small):
     return figures_page(tmp_path_factory.mktemp("page"), drawn_figures(small))
 
 
+@pytest.fixture(scope="session")
+def still_page(tmp_path_factory, small):
+    """The address of a page with a comparison that does not move."""
+    pose = small.poses_world[0]
+    return figures_page(tmp_path_factory.mktemp("still"), [comparison_figure({"one": pose + 0.2}, pose, HUMANEVA_15)])
+
+
 class Reader:
     """One figure on the page, and hands for it. Time is counted in drawn frames, of which a busy machine has fewer."""
 
@@ -362,6 +369,23 @@ def test_nothing_plays_by_itself_for_those_who_ask_for_less_motion(reader, visit
     visit.page.emulate_media(reduced_motion="reduce")
     visit.page.reload()
     assert not reader(ALONE).plays()
+
+
+def test_roots_that_were_put_together_come_apart_again(browser, still_page):
+    with Visit(browser, still_page, "page") as opened:
+        figure = opened.page.wait_for_selector("figure.pk-figure[data-ready=true]", timeout=120_000)
+        heights = "f => f.querySelector('.pk-canvas')._fullData.filter(t => t.type === 'mesh3d').map(t => t.z[0])"
+        box = figure.query_selector("input[type=checkbox]")
+
+        def shown(checked):
+            box.set_checked(checked)
+            opened.page.wait_for_timeout(500)
+            return np.array(opened.page.evaluate(heights, figure))
+
+        apart = shown(False)
+        together = shown(True)
+        assert (apart - together).max() == pytest.approx(0.2, abs=0.01)
+        assert shown(False) == pytest.approx(apart)
 
 
 LETTERS = """

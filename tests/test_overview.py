@@ -74,6 +74,27 @@ def test_every_seed_of_a_row_has_a_mark_in_the_group_of_what_it_needs(made):
     assert {mark.address.rpartition("/")[2] for mark in plain.marks if mark.lost} == {"plain-lost-seed2.json"}
 
 
+def test_a_row_stands_where_its_first_table_has_it(made):
+    listing, runs = made
+    titles = [strip.title for strips in grouped(listing, runs, ["second", "first"], ROOT).values() for strip in strips]
+    assert titles == ["again", "plain `lifter`", "geometry", "noisy (noise)"]
+
+
+def test_groups_of_one_heading_are_one_group(made):
+    """Lifters that learned from different noise, all tested on exact 2D."""
+    listing, runs = made
+    (like,) = [row for row in listing.rows if row.name == "noisy"]
+    rows = [
+        replace(
+            like, experiments=tuple(e.but(noise_px=px, test_noise="exact") for e in like.experiments), title=name, name=name
+        )
+        for px, name in ((2, "two"), (5, "five"))
+    ]
+    listing = listing._replace(tables=listing.tables | {"trained": replace(listing.tables["second"], rows=tuple(rows))})
+    strips = grouped(listing, runs | {row.key: runs[like.key] for row in rows}, ["trained"], ROOT)
+    assert [[strip.title for strip in group] for group in strips.values()] == [["two (noise)", "five (noise)"]]
+
+
 def test_marks_stand_where_their_errors_are_and_lead_to_their_records(made):
     page = BeautifulSoup(overview(*made, ["first", "second"], ROOT), "html.parser")
     marks = {mark["title"]: mark for mark in page.select(".pk-mark[href]")}

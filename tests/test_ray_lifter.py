@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 from functools import wraps
 
@@ -12,7 +13,7 @@ from posekit.losses import scene_loss
 from posekit.metrics import report_mpjpe
 from posekit.random import generator
 from posekit.ray_lifter import RayLifter
-from posekit.scenes import Mix, Scenes
+from posekit.scenes import Mix, Scene, Scenes
 from posekit.skeleton import HUMANEVA_15
 from posekit.teachers import triangulated
 from posekit.training import fit
@@ -155,6 +156,23 @@ def test_an_average_of_lifters_stays_on_the_rays(lifters, data):
     averaged = average_with(other)(poses, test)
     torch.testing.assert_close(averaged, (poses + lift_dataset(other, test)) / 2)
     torch.testing.assert_close(test.frame_cameras.camera_to_pixels(averaged), test.pixels, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_person_of_whom_nothing_was_found_has_no_part_in_training(kind, lifters, data):
+    lifter = copy.deepcopy(lifters[kind]).train()
+    scene = Scenes(data[0], Mix(missing=0.1)).draw(32, generator(0))
+    blank = scene._replace(error_px=scene.error_px.clone())
+    blank.error_px[3] = torch.nan
+    rest = torch.arange(32) != 3
+    losses, gradients = [], []
+    for people in (blank, Scene(scene.poses_world[rest], scene.cameras[rest], scene.error_px[rest])):
+        losses.append(scene_loss(lifter, people))
+        gradients.append(torch.autograd.grad(losses[-1], lifter.parameters()))
+    torch.testing.assert_close(losses[0], losses[1])
+    for with_blank, without in zip(*gradients):
+        torch.testing.assert_close(with_blank, without)
+    assert lifter.lift_scene(blank)[0][3].isnan().all()
 
 
 def test_settings_make_it_again():

@@ -47,6 +47,7 @@ REFUSED = [
     (dict(test_seen_by="lower"), "test_seen_by must be one of own, higher, nearer, half_focal; got 'lower'"),
     (dict(test_seen_by="nearer", noise_px=2), "test_seen_by draws exact 2D: it needs noise_px=0, got 2.0"),
     (dict(floors="levelled"), "floors does not count for method 'label_free', only for scenes"),
+    (dict(method="scenes", swapped=0.1), "people in scenes keep their sides: swapped=0.1 cannot be drawn for them"),
     (dict(noise_px=float("nan")), "noise_px must be a finite number"),
     (dict(noise_px=float("inf")), "noise_px must be a finite number"),
     (dict(noise_px=-1.0), "noise_px must be a finite number that is not negative"),
@@ -94,6 +95,13 @@ def test_groups_check_their_values_however_they_are_made():
         type(Experiment().network)(width=0)
 
 
+def test_a_whole_number_in_a_group_is_the_float_that_it_stands_for():
+    """In a process of its own, since types are checked here, and a reader's are not."""
+    by_group, by_name = "Experiment(data=Data(noise_px=5))", "Experiment.parse(dict(noise_px=5.0))"
+    code = f"from posekit.settings import Data, Experiment; assert {by_group}.digest() == {by_name}.digest()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_flat_names_and_groups_are_two_ways_to_say_the_same():
     experiment = Experiment.parse(dict(method="sequence", width=64, window=9, seed=3, noise_px=2))
     assert (experiment.network.width, experiment.input.window, experiment.data.noise_px) == (64, 9, 2.0)
@@ -106,6 +114,7 @@ def test_flat_names_and_groups_are_two_ways_to_say_the_same():
 def test_numbers_as_papermill_gives_them():
     parsed = Experiment.parse(dict(dropout=0.5, learning_rate=1, epochs=3))
     assert (parsed.network.dropout, parsed.training.learning_rate, parsed.training.epochs) == ("0.5", 1.0, 3)
+    assert Experiment.parse(dict(cameras=54138969)).data.cameras == "54138969"  # a camera of Human3.6M
 
 
 @pytest.mark.parametrize("name", PRESETS["sound"])

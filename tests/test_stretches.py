@@ -105,6 +105,8 @@ def test_turned_people_are_seen_turned(data):
     assert not torch.allclose(stretch._replace(paths_world=away).rays().nan_to_num(), stretch.rays().nan_to_num())
 
 
-def test_a_window_has_a_middle(data):
+def test_what_a_stretch_cannot_be_is_refused(data):
     with pytest.raises(ValueError, match="odd number of frames, got 8"):
         Stretches(data, Mix(), 8)
+    with pytest.raises(ValueError, match=r"keep their sides: the detector must have swapped=0, got 0\.1"):
+        Stretches(data, Mix(), 9, detector=Detector(swapped=0.1))

@@ -7,9 +7,11 @@ from torch import nn
 
 from posekit.datasets import load_dataset
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter
-from posekit.losses import label_free_loss, middle_frame_loss, supervised_loss
+from posekit.losses import label_free_loss, middle_frame_loss, scene_loss, supervised_loss
 from posekit.metrics import report_mpjpe
 from posekit.random import generator, seeded
+from posekit.ray_lifter import RayLifter
+from posekit.scenes import Scenes
 from posekit.training import (
     adapt,
     evaluate,
@@ -343,6 +345,33 @@ def test_the_truth_has_no_error(data):
     _, test = data
     for name, value in evaluate_poses(test.poses_camera(), test).metrics_mm.items():
         assert value < 1e-3, name
+
+
+def test_a_seed_gives_the_same_on_the_cpu_where_there_are_other_devices(monkeypatch):
+    def weights():
+        source = generator(0)
+        lifter = FrameLifter(joints=15, width=8, root="free", generator=source)
+        return [*lifter.parameters(), torch.rand(3, generator=source)]
+
+    without = weights()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert all(torch.equal(one, other) for one, other in zip(without, weights()))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11, 20])
+def test_any_number_of_steps_has_a_schedule(data, steps):
+    train, _ = data
+    lifter = FrameLifter(joints=15, width=8, root="free", generator=generator(0))
+    samples = train.views()[: 8 * steps]
+    options = dict(optimizer="adamw", schedule="one_cycle", generator=generator(1))
+    assert len(fit(lifter, samples, label_free_loss, epochs=1, batch_size=8, **options).loss) == 1
+
+
+def test_scenes_which_are_drawn_anew_cannot_validate(data):
+    scenes = Scenes(data[0])
+    lifter = RayLifter("humaneva15", width=8, blocks=1)
+    with pytest.raises(ValueError, match=r"validation must be fixed samples, such as labelled_poses\(\), not scenes"):
+        fit(lifter, scenes, scene_loss, epochs=1, generator=generator(0), validation=scenes)
 
 
 def test_seeded_is_the_generator_itself():

@@ -233,6 +233,38 @@ def test_a_link_stores_the_pose(browser, address, visit):
         assert skeleton(other) == pytest.approx(moved, abs=0.005)
 
 
+def test_a_link_stores_joints_beside_the_picture(browser, address, visit):
+    visit.page.goto("about:blank")
+    visit.page.goto(f"{address}/{PAGE}.html#example=5&camera=10,0.7,1.5,0")
+    visit.page.wait_for_function("document.querySelector('.pk-status')?.textContent")
+    before = skeleton(visit)
+    handle = visit.page.get_by_role("slider", name="right knee")
+    handle.focus()
+    visit.page.keyboard.press("Shift+ArrowLeft")
+    moved = skeleton(visit, unlike=before)
+    visit.page.get_by_role("button", name="Copy a link").click()
+    link = visit.page.evaluate("location.hash")
+    side = visit.page.evaluate("fetch('/_static/tryit/manifest.json').then(r => r.json()).then(m => m.picture.side)")
+    at = [float(x) for joint in re.search("joints=([^&]*)", link)[1].split(";") for x in joint.split(",")]
+    assert min(at) < 0 or max(at) > side
+    with Visit(browser, address, PAGE, reduced_motion="reduce") as other:
+        other.page.goto("about:blank")
+        other.page.goto(f"{address}/{PAGE}.html{link}")
+        other.page.wait_for_function("document.querySelector('.pk-tryit')?.dataset.ghost === 'start'")
+        assert skeleton(other) == pytest.approx(moved, abs=0.005)
+
+
+def test_a_walk_round_the_person_gives_way_to_the_reader(browser, address):
+    with opened(browser, address, reduced_motion="no-preference") as visit:
+        walk = visit.page.locator(".pk-look").filter(has_text="round")
+        direction = visit.page.get_by_role("slider", name="Direction", exact=True)
+        walk.first.click()
+        visit.page.wait_for_function("e => Number(e.value) > 20", arg=direction.element_handle())
+        slide(visit, "Direction", -120)
+        visit.page.wait_for_timeout(1000)
+        assert direction.input_value() == "-120"
+
+
 @pytest.mark.parametrize(
     "link",
     [

@@ -65,9 +65,10 @@ def _configure(app, config):
 
 def code_digest(root: Path) -> str:
     """Digest of everything besides their own cells that chapters' outputs depend on: library, records, kernel, versions."""
-    results, kernels = (sorted((root / "book" / folder).rglob("*.json")) for folder in ("results", "posebook/jupyter"))
-    lists = [root / "book" / name for name in ("results/runs.yml", "claims.yml", "fuzz.json")]
-    return digest_of([*library_files(root), *lists, *results, *kernels], root)
+    book = root / "book"
+    folders = [book / name for name in ("results", "calibration", "posebook/jupyter")]
+    numbers = [*book.glob("*.json"), *(path for folder in folders for path in folder.rglob("*.json"))]
+    return digest_of([*library_files(root), *sorted(numbers), book / "results" / "runs.yml", book / "claims.yml"], root)
 
 
 def _prepare_try_it(app):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 
 def library_files(root: Path) -> list[Path]:
-    """The code and constants of posekit, and the pinned versions of its dependencies."""
-    return [root / "constraints.txt", *sorted((root / "posekit").rglob("*.py")), *sorted((root / "posekit").rglob("*.json"))]
+    """The code and data of posekit, and the pinned versions of its dependencies."""
+    inside = [path for kind in ("py", "json", "npz", "js") for path in (root / "posekit").rglob(f"*.{kind}")]
+    return [root / "constraints.txt", *sorted(inside)]
 
 
 def digest_of(files: Iterable[Path], root: Path) -> str:

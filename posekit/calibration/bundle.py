@@ -1,7 +1,7 @@
 """Bundle adjustment: cameras and points moved together until the points' images are where the 2D joints are.
 
 A rig has no position, heading or size of its own: the first camera stays where it is, and so does its distance to the
-camera furthest from it. The numerical part is `posekit.calibration.solver`.
+camera that is furthest from it at the start. The numerical part is `posekit.calibration.solver`.
 """
 
 from collections.abc import Sequence
@@ -54,8 +54,8 @@ def bundle_adjust(
     """Improve a calibration on 2D joints: extrinsics, and on request focal lengths and the lenses' first coefficient.
 
     The start must be roughly right (some tens of degrees): `calibrate_from_people` finds one. What the gauge leaves
-    free stays as given: the first camera's place and its distance to the camera that is furthest at the start. The principal points
-    are never adjusted: people do not determine them.
+    free stays as given: the first camera's place and its distance to the camera that is furthest at the start. The
+    principal points are never adjusted: people do not determine them.
 
     Args:
         pixels: 2D joints; those that are NaN are left out.

@@ -109,7 +109,8 @@
   function resting(spec) {
     const moving = spec.data.flatMap((trace, number) => (trace.meta?.person === undefined || !trace.z ? [] : [number]));
     const at = (number) => Object.fromEntries(["x", "y", "z"].map((axis) => [axis, numbers(spec.data[number][axis])]));
-    return { traces: moving, names: [""], frame: () => moving.map(at) };
+    const first = moving.map(at); // plotly changes the trace itself
+    return { traces: moving, names: [""], frame: () => first };
   }
 
   // The traces of each person in a 3D panel: bones by side, tinted joints, and where the root is, as [trace, point].

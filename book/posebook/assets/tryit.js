@@ -64,7 +64,8 @@
     const camera = SLIDERS.map(({ min, max }, k) => number(values[k], min, max));
     let pixels = null;
     if (parts.joints !== undefined) {
-      const point = (text) => (text === "-" ? null : text.split(",").map((value) => number(value, 0, manifest.picture.side)));
+      const { side } = manifest.picture; // a joint that nobody touched may lie beside the picture
+      const point = (text) => (text === "-" ? null : text.split(",").map((value) => number(value, -side, 2 * side)));
       pixels = parts.joints.split(";").map(point);
       const whole = pixels.every((at) => !at || (at.length === 2 && !at.some(Number.isNaN)));
       if (pixels.length !== manifest.joints.length || !whole || !pixels.some(Boolean)) return null;
@@ -81,6 +82,7 @@
       joint: null, // the last one touched
       begun: null, // the answer to the untouched 2D pose
     };
+    let hand = 0; // grows when the reader does something, and an animation has to give way
     const ask = asker(here, show, (error) => fail(place, error));
     const change = (joint, point, moved) => changeAll({ [joint]: point }, joint, moved);
     function changeAll(points, joint, moved) {
@@ -115,6 +117,7 @@
     const [again, link] = [button("Put the joints back"), button("Copy a link to this pose")];
     const sliders = SLIDERS.map((range) =>
       slider(range, state.camera[range.name], (value) => {
+        hand += 1;
         state.camera[range.name] = value;
         if (range.name === "error") question();
         else begin(); // another camera sees another 2D pose
@@ -168,6 +171,7 @@
     }
 
     menu.addEventListener("change", () => {
+      hand += 1;
       state.example = Number(menu.value);
       begin();
     });
@@ -178,6 +182,7 @@
       status.textContent = copied ? "The link to this pose is copied." : "The address of this page is now a link to this pose.";
     });
     const follow = () => {
+      hand += 1;
       if (!location.hash.startsWith("#example=")) return begin();
       const said = fromLink(location.hash, manifest);
       const { pixels, ...rest } = said ?? fresh();
@@ -200,6 +205,7 @@
     // ---- what to look for: each does what its sentence says ----
     const jointsCalled = (end) => manifest.joints.flatMap((name, k) => (name.endsWith(end) ? [k] : []));
     const after = async (values, then) => {
+      hand += 1;
       Object.assign(state, { example: 0, pixels: null, joint: null, moved: false });
       menu.value = 0;
       setCamera({ ...fresh().camera, ...values });
@@ -213,9 +219,10 @@
       after({ direction: 0 });
       if (still()) return after({ direction: 90 });
       const start = performance.now();
+      const mine = hand;
       const step = (now) => {
         const direction = 5 * Math.round(Math.min((now - start) / 40, 180) / 5);
-        if (state.pixels) return; // the reader has taken over
+        if (hand !== mine || state.pixels) return; // the reader has taken over
         if (direction !== state.camera.direction) {
           setCamera({ direction });
           begin();
