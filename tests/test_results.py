@@ -153,14 +153,13 @@ def test_the_chapters_are_executed_anew_when_what_they_read_changes(name, tmp_pa
     assert digests[0] != digests[1]
 
 
+@pytest.fixture(scope="module")
 def known_values():
     """All errors in millimetres that records or the report's tables hold."""
-    for path in RECORDS:
-        record = load_record(path)
-        for metrics in (record.metrics_mm, *record.by_action.values()):
-            yield from metrics.values()
-    for dataset in ("humaneva", "human36m"):
-        yield from report_table(dataset).values()
+    records = [load_record(path) for path in RECORDS]
+    errors = [metrics for record in records for metrics in (record.metrics_mm, *record.by_action.values())]
+    errors += [report_table(dataset) for dataset in ("humaneva", "human36m")]
+    return [value for metrics in errors for value in metrics.values()]
 
 
 def prose(path):
@@ -172,15 +171,14 @@ def prose(path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_no_page_quotes_an_error_that_nothing_holds(path):
+def test_no_page_quotes_an_error_that_nothing_holds(path, known_values):
     """A typed figure must be a record's or the report's, to its own digits; one from the literature cites its source."""
-    known = list(known_values())
     for line in prose(path).splitlines():
         if "{cite" in line:
             continue
         for figure in MILLIMETRES.findall(line):
             digits = len(figure.partition(".")[2])
-            assert any(round(value, digits) == float(figure) for value in known), f"{path.name}: {line}"
+            assert any(round(value, digits) == float(figure) for value in known_values), f"{path.name}: {line}"
 
 
 def test_the_reports_tables_say_where_they_come_from():
