@@ -37,8 +37,11 @@ def clip_tensors(where: str, clip: Mapping[str, Any]) -> tuple[Tensor, Tensor, T
         clip: with `pixels` (F, V, J, 2) and, optionally, `confidence` (F, V, J) and `poses_world` (F, J, 3).
 
     Raises:
-        ValueError: for shapes that do not fit together, or a confidence outside 0 to 1.
+        ValueError: for a part of another name, shapes that do not fit together, or a confidence outside 0 to 1.
     """
+    unknown = set(clip) - {"subject", "action", "name", "cameras", "pixels", "confidence", "poses_world"}
+    if unknown:
+        raise ValueError(f"{where}: unknown part {sorted(unknown)[0]!r}; a clip has pixels, confidence and poses_world")
     pixels = _float32(clip["pixels"])
     if pixels.ndim != 4 or pixels.shape[-1] != 2:
         raise ValueError(f"{where}: pixels must have shape (frames, views, joints, 2), got {tuple(pixels.shape)}")
@@ -53,7 +56,7 @@ def clip_tensors(where: str, clip: Mapping[str, Any]) -> tuple[Tensor, Tensor, T
         lowest, highest = confidence.min().item(), confidence.max().item()
         raise ValueError(f"{where}: confidence must be from 0 to 1, got {lowest:g} to {highest:g}")
     poses_world = given.get("poses_world", pixels.new_full(shapes["poses_world"], torch.nan))
-    present = (confidence > 0) & pixels.isfinite().all(-1)
+    present = (confidence > 0) & ~pixels.isnan().any(-1)
     return pixels.where(present.unsqueeze(-1), torch.nan), confidence * present, poses_world
 
 

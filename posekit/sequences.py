@@ -5,6 +5,7 @@ fills it in silently.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -328,11 +329,12 @@ def from_clips(
         name, skeleton, frame_rate, view_names: as in `MultiViewDataset`.
         clips: each with `subject`, `action`, `name`, `cameras` (V,), `pixels` (F, V, J, 2), and optionally `confidence`
             (F, V, J) and `poses_world` (F, J, 3): tensors, NumPy arrays or lists, which become float32. Without a
-            confidence a finite 2D joint has 1. Confidence 0 means missing, as detectors write it, and so does NaN in
+            confidence a 2D joint has 1. Confidence 0 means missing, as detectors write it, and so does NaN in
             either: the joint is NaN with confidence 0. Without `poses_world` it is all NaN.
 
     Raises:
-        ValueError: if the parts do not fit together, or a confidence is outside 0 to 1; the message names the clip.
+        ValueError: if the parts do not fit together, or a confidence is outside 0 to 1; the message names the clip. Also
+            for two views of one name, or a frame rate that is not positive.
 
     >>> from posekit.datasets import load_dataset
     >>> walk = load_dataset("synthetic", "test", subjects=("S1",), actions=("Walking",))
@@ -347,6 +349,10 @@ def from_clips(
     >>> from_clips("steps", walk.skeleton, walk.frame_rate, walk.view_names, [half_second])
     MultiViewDataset("steps": 30 frames, 1 clip, 3 views, 15 joints, 60 fps)
     """
+    if len(set(view_names)) < len(view_names):
+        raise ValueError(f"{name}: view_names must differ, got {', '.join(view_names)}")
+    if not 0 < frame_rate < math.inf:
+        raise ValueError(f"{name}: frame_rate must be a positive number per second, got {frame_rate}")
     parts = [clip_tensors(f"{name}: {clip['subject']}/{clip['name']}", clip) for clip in clips]
     pixels, confidence, poses_world = (torch.cat(tensors) for tensors in zip(*parts))
     described = [Clip(c["subject"], c["action"], c["name"], 0, len(part[0])) for c, part in zip(clips, parts)]

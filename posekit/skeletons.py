@@ -48,6 +48,10 @@ BODY_25 = _skeleton("body25", _NOSE, _LIMBS, _FACE, _FEET)
 BODY_25B = _skeleton("body25b", _HEAD, {"nose": "head"}, _LIMBS, _FACE, _FEET)
 """OpenPose's experimental model, with neck and top of the head as MPII has them; pelvis and thorax are derived."""
 
+HALPE_26 = _skeleton("halpe26", {"thorax": "pelvis", "head": "thorax", "nose": "head"}, _LIMBS, _FACE, _FEET)
+"""The body and feet of Halpe, Pose2Sim's default model: COCO's joints, with a head, and its own neck and hip, which are the
+thorax and the pelvis here."""
+
 COCO_17 = _skeleton("coco17", _NOSE, _LIMBS, _FACE)
 """The joints of COCO's annotations, which most detectors give; pelvis and thorax are derived."""
 
@@ -91,6 +95,10 @@ KEYPOINTS: dict[str, tuple[str, ...]] = {
         "nose", *_both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"), "neck", "head",
         *_side("left", "big_toe", "small_toe", "heel"), *_side("right", "big_toe", "small_toe", "heel"),
     ),
+    "halpe26": (
+        "nose", *_both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"), "head", "thorax", "pelvis",
+        *_both("big_toe", "small_toe", "heel"),
+    ),
     "coco17": ("nose", *_both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")),
     "mpii16": (
         *_side("right", "ankle", "knee", "hip"), *_side("left", "hip", "knee", "ankle"),
@@ -112,7 +120,7 @@ LIMBS_13 = _skeleton("limbs13", _LIMBS | {f"{side}_shoulder": "pelvis" for side 
 
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
-    for skeleton in (HUMANEVA_15, HUMAN36M_17, BODY_25, BODY_25B, COCO_17, MPII_16, MEDIAPIPE_33, LIMBS_13)
+    for skeleton in (HUMANEVA_15, HUMAN36M_17, BODY_25, BODY_25B, HALPE_26, COCO_17, MPII_16, MEDIAPIPE_33, LIMBS_13)
 }
 """All skeletons by name."""
 

@@ -9,10 +9,11 @@ From a folder of Pose2Sim's to triangulated poses in a file::
     write_poses("balancing.trc", found.points, people.skeleton.joints, people.frame_rate)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -133,11 +134,22 @@ def to_dataset(
     return from_clips(name, detections.skeleton, frame_rate, detections.view_names, [clip])
 
 
-def write_poses(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tuple[str, ...], frame_rate: float) -> None:
+def write_poses(
+    path: str | Path,
+    poses_world: Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"],
+    joints: Sequence[str],
+    frame_rate: float,
+) -> None:
     """Write 3D joints in the format that the file's ending names, `.trc` or `.c3d`.
 
+    Args:
+        path: the file.
+        poses_world: world metres, z up, NaN where missing; an array does as well.
+        joints: J names.
+        frame_rate: frames per second.
+
     Raises:
-        ValueError: for another ending.
+        ValueError: for another ending, poses of another shape, or a frame rate that is not positive.
     """
     choose("ending", [Path(path).suffix], tuple(TRAJECTORIES))
     TRAJECTORIES[Path(path).suffix](path, poses_world, joints, frame_rate)

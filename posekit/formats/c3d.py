@@ -1,13 +1,21 @@
 """Trajectories in C3D, the binary format of motion capture, through ezc3d (`pip install "posekit[formats]"`)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from posekit.formats.contents import checked_poses
 
-def write_c3d(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tuple[str, ...], frame_rate: float) -> None:
+
+def write_c3d(
+    path: str | Path,
+    poses_world: Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"],
+    joints: Sequence[str],
+    frame_rate: float,
+) -> None:
     """Write 3D joints in millimetres, the unit that programs expect of C3D, z up; a missing joint is invalid there too.
 
     Args:
@@ -18,9 +26,9 @@ def write_c3d(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tup
 
     Raises:
         ModuleNotFoundError: without ezc3d, saying how to install it.
+        ValueError: for poses of another shape, or a frame rate that is not positive.
     """
-    if len(joints) != poses_world.shape[-2]:
-        raise ValueError(f"{path}: {poses_world.shape[-2]} joints in the poses, {len(joints)} names")
+    poses = checked_poses(path, poses_world, joints, frame_rate)
     try:
         import ezc3d
     except ModuleNotFoundError as error:
@@ -28,6 +36,6 @@ def write_c3d(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tup
     file = ezc3d.c3d()
     points = file["parameters"]["POINT"]
     points["RATE"]["value"], points["UNITS"]["value"], points["LABELS"]["value"] = [frame_rate], ["mm"], list(joints)
-    xyz = 1000 * poses_world.double().permute(2, 1, 0).numpy()
+    xyz = 1000 * poses.permute(2, 1, 0).numpy()
     file["data"]["points"] = np.concatenate([xyz, np.ones_like(xyz[:1])])
     file.write(str(path))

@@ -21,8 +21,9 @@ BONE_METRES = (0.005, 2.5)
 """Where the median bone of a person or an animal lies, far from both neighbouring units."""
 FRAMES = 50
 """Frames, spread evenly, on which cameras are tried."""
-POOR, CLEAR = 0.02, 0.25
-"""A median reprojection error over POOR image widths calls for a cause; one that brings it down to CLEAR of that is it."""
+POOR, WORTH_A_TRY, CLEAR = 0.02, 0.004, 0.25
+"""A median reprojection error over WORTH_A_TRY image widths calls for a cause: what brings it down to CLEAR of that is it.
+One of POOR widths is as large as no sound recording has."""
 
 
 def check_rig(calibration: Calibration, detections: Detections) -> None:
@@ -43,13 +44,13 @@ def check_rig(calibration: Calibration, detections: Detections) -> None:
     if len(calibration) < 2 or not ((confidence > 0).sum(1) >= 2).any():
         return
     error, behind, points = _fit(pixels, calibration.cameras, confidence)
-    if error > POOR or behind > 0.5:
+    if error > WORTH_A_TRY or behind > 0.5:
         _raise_cause(pixels, confidence, error, behind, calibration)
     bone = detections.skeleton.bone_lengths(points).nanmedian().item()
     if not BONE_METRES[0] <= bone <= BONE_METRES[1]:
         raise DataFileError(
             f"{calibration.path}: the triangulated person's median bone is {bone:.3g} m long; are the translations, read as "
-            f'{calibration.units}, in another unit? pass units="millimetres" or "metres", or scale them'
+            f'{calibration.units}, in another unit? pass units="millimetres" or "metres" (--units), or scale them'
         )
 
 
@@ -95,7 +96,7 @@ def _raise_cause(pixels: Tensor, confidence: Tensor, error: float, behind: float
         if mends(cameras[order]):
             raise DataFileError(
                 f"{calibration.path}: the views {names[first]} and {names[second]} agree with the others only if their "
-                f"cameras are swapped; pass pairs={{{names[first]!r}: ..., {names[second]!r}: ...}}"
+                f"cameras are swapped; give each the other's by pairs= or --pair VIEW=CAMERA"
             )
     if behind > 0.5:
         raise DataFileError(

@@ -1,16 +1,22 @@
 """What files of other programs hold, once they are read: a calibration, or the 2D joints that a detector found."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.datasets.npz import DataFileError as DataFileError  # what all readers raise
 from posekit.skeleton import Skeleton
+
+MOST_CONFIDENT = 2.0
+"""OpenPose has written 1.4."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,15 @@ class Calibration:
             DataFileError: for a view that has no camera here, or more than one.
         """
         pairs = pairs or {}
+        unknown = [view for view in pairs if view not in names]
+        if unknown:
+            raise DataFileError(f"{self.path}: paired {unknown[0]!r} is no view; the views are {', '.join(names)}")
         cameras = [self._camera_of(name, pairs.get(name)) for name in names]
         for first, second in ((a, b) for a in range(len(names)) for b in range(a) if cameras[a] == cameras[b]):
             camera = self.view_names[cameras[first]]
-            raise DataFileError(f"{self.path}: {names[second]} and {names[first]} would both be camera {camera}; pass pairs=")
+            raise DataFileError(
+                f"{self.path}: {names[second]} and {names[first]} would both be camera {camera}; pass pairs= or --pair"
+            )
         return replace(self, view_names=tuple(names), cameras=self.cameras[cameras])
 
     def _camera_of(self, view: str, paired: str | None) -> int:
@@ -63,7 +74,7 @@ class Calibration:
         wanted = f"{view!r}" if paired is None else f"{view!r} (paired with {paired!r})"
         raise DataFileError(
             f"{self.path}: no camera for the view {wanted}; the file has {', '.join(self.view_names)}. "
-            "If it is one of these, pass pairs={view: camera}"
+            "If it is one of these, pass pairs={view: camera}, or --pair VIEW=CAMERA"
         )
 
 
@@ -105,6 +116,35 @@ class Detections:
         return f"Detections({len(self)} frames, {len(self.view_names)} views, {self.skeleton!r}, {found:.0%} of joints found)"
 
 
+def checked_confidence(path: Path, confidence: Tensor, pixels: Tensor) -> Tensor:
+    """A detector's confidences as 0 to 1, with 0 for NaN and beside pixels that are not finite.
+
+    Some detectors exceed 1 by a little, up to `MOST_CONFIDENT`, which counts as 1.
+
+    Raises:
+        DataFileError: for what no confidence can be, such as percent.
+    """
+    confidence = confidence.nan_to_num(nan=0.0)
+    if not ((confidence >= 0) & (confidence <= MOST_CONFIDENT)).all():
+        low, high = confidence.min().item(), confidence.max().item()
+        raise DataFileError(f"{path}: confidences from {low:.3g} to {high:.3g}; expected 0 to 1. Are they percent?")
+    return confidence.clamp(max=1) * pixels.isfinite().all(-1)
+
+
+def checked_poses(
+    path: Path, poses_world: Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"], joints: Sequence[str], frame_rate: float
+) -> Float[Tensor, "F J 3"]:
+    """3D joints that can be written to a file of trajectories, in double precision; a ValueError for others."""
+    poses = torch.as_tensor(poses_world).double()
+    if poses.ndim != 3 or poses.shape[1:] != (len(joints), 3):
+        raise ValueError(
+            f"{path}: poses of {len(joints)} joints must have shape (frames, {len(joints)}, 3), got {tuple(poses.shape)}"
+        )
+    if not 0 < frame_rate < math.inf:
+        raise ValueError(f"{path}: the frame rate must be a positive number per second, got {frame_rate}")
+    return poses
+
+
 def natural(name: str) -> list:
     """Key of the order in which "cam2" comes before "cam10"."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
@@ -121,5 +161,7 @@ def text_of(path: Path) -> str:
     """The text of a file; a DataFileError if it is none."""
     try:
         return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataFileError(f"{path}: not a text file ({error})") from error
+    except OSError as error:
+        raise DataFileError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataFileError(f"{path}: not a text file in UTF-8 ({error})") from error

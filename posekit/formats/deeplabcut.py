@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posekit.formats.contents import DataFileError, Detections, check_frame_counts, natural, text_of
+from posekit.formats.contents import DataFileError, Detections, check_frame_counts, checked_confidence, natural, text_of
 from posekit.skeleton import Skeleton
 from posekit.skeletons import map_confidence, map_joints, plain_name
 
@@ -67,11 +67,18 @@ def _view(path: Path, skeleton: Skeleton, individual: str | None) -> tuple[Tenso
     names = [part if part in skeleton.joints else plain_name(part) for part in parts]
     try:
         wanted = [[columns[part, coord] for coord in ("x", "y", "likelihood")] for part in parts]
-        numbers = np.array([[float(cell or "nan") for cell in row] for row in (row[1:] for row in rows[len(headers) :] if row)])
+        lines = [row for row in rows[len(headers) :] if row]
+        other = next((row for row in lines if len(row) != 1 + len(headers["coords"])), None)
+        if other or not lines:
+            found = f"a row of {len(other)}: {','.join(other)[:40]}" if other else "no rows"
+            raise ValueError(f"expected rows of {1 + len(headers['coords'])} cells, like the headers; found {found}")
+        numbers = np.array([[float(cell or "nan") for cell in row[1:]] for row in lines])
         found = torch.from_numpy(numbers[:, np.array(wanted) - 1]).float()  # (F, parts, 3)
-        confidence = found[..., 2].nan_to_num() * found[..., :2].isfinite().all(-1)
+        confidence = checked_confidence(path, found[..., 2], found[..., :2])
         pixels = found[..., :2].where(confidence.unsqueeze(-1) > 0, torch.nan)
         return map_joints(pixels, names, skeleton.joints), map_confidence(confidence, names, skeleton.joints)
+    except DataFileError:
+        raise
     except (IndexError, KeyError, ValueError) as error:
         raise DataFileError(f"{path}: {error}") from error
 
@@ -81,4 +88,4 @@ def _individual(path: Path, owners: list[str], asked: str | None) -> str:
     present = list(dict.fromkeys(owners))
     if asked in present or (asked is None and len(present) == 1):
         return present[0] if asked is None else asked
-    raise DataFileError(f"{path}: pass individual=, one of {', '.join(present)}; got {asked!r}")
+    raise DataFileError(f"{path}: pass individual= or --individual, one of {', '.join(present)}; got {asked!r}")

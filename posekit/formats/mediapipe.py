@@ -49,6 +49,8 @@ def read_mediapipe(path: str | Path, skeleton: Skeleton = MEDIAPIPE_33) -> Detec
     views = sorted({str(row["cam_id"]) for row in rows}, key=natural)
     try:
         numbers = np.array([[float(row[column]) for column in ("sync_index", "point_id", *columns)] for row in rows])
+        if not np.isfinite(numbers[:, :2]).all():
+            raise ValueError("a sync_index is no number")
         frame, point = numbers[:, :2].astype(int).T
     except (IndexError, TypeError, ValueError) as error:
         raise DataFileError(f"{path}: expected rows of numbers for landmarks 0 to {len(_LANDMARKS) - 1} ({error})") from error

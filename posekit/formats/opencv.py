@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from posekit.formats.contents import Calibration, DataFileError, text_of
-from posekit.formats.toml import in_metres
+from posekit.formats.toml import checked_matrix, in_metres
 
 
 class _Loader(yaml.SafeLoader):
@@ -44,7 +44,8 @@ def read_opencv(folder: str | Path, image_size_px: tuple[int, int] | None = None
     found, places = _yaml(inside), _yaml(outside)
     names = [str(name) for name in _entry(found, inside, "names")]
     lens = [_lens(found, inside, f"dist_{name}") for name in names]
-    matrix = torch.tensor(np.stack([_entry(found, inside, f"K_{name}") for name in names]))
+    keys = [f"K_{name}" for name in names]
+    matrix = torch.tensor(np.stack([checked_matrix(inside, key, _entry(found, inside, key)) for key in keys]))
     width, height = image_size_px or (None, None)
     sizes = [[_entry(found, inside, f"W_{name}", width), _entry(found, inside, f"H_{name}", height)] for name in names]
     return in_metres(
@@ -82,6 +83,6 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 def _entry(found: dict[str, Any], path: Path, key: str, default: Any = None) -> Any:
     if key not in found and default is None:
-        advice = "; pass image_size_px=(width, height)" if key[:2] in ("W_", "H_") else ""
+        advice = "; pass image_size_px=(width, height), or --image-size WIDTHxHEIGHT" if key[:2] in ("W_", "H_") else ""
         raise DataFileError(f"{path}: no {key}; it has {', '.join(map(str, found))}{advice}")
     return found.get(key, default)

@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from posekit.files import write_atomically
-from posekit.formats.contents import Calibration, DataFileError, Detections, check_frame_counts, natural, text_of
+from posekit.formats.contents import (
+    Calibration,
+    DataFileError,
+    Detections,
+    check_frame_counts,
+    checked_confidence,
+    natural,
+    text_of,
+)
 from posekit.formats.people import most_confident, same_person
 from posekit.skeleton import Skeleton
 from posekit.skeletons import keypoints_of, map_confidence, map_joints
@@ -110,7 +118,10 @@ def _people(path: Path, skeleton: Skeleton, candidates: int) -> Tensor:
             raise DataFileError(
                 f"{path}: pose_keypoints_2d has {numbers.numel() / 3:g} joints; {skeleton.name} has {count}: another skeleton?"
             )
-    found = sorted((numbers.view(count, 3) for numbers in found), key=lambda person: -person[:, 2].sum())[:candidates]
+    found = [numbers.view(count, 3) for numbers in found]
+    for person in found:
+        person[:, 2] = checked_confidence(path, person[:, 2], person[:, :2])
+    found = sorted(found, key=lambda person: -person[:, 2].sum())[:candidates]
     if found:
         people[: len(found)] = torch.stack(found)
     return people

@@ -29,7 +29,8 @@ def same_person(
 
     Each way is triangulated; its joints count with their confidence times how well they fit their reprojection, from 1
     at no distance to 0 at `DISAGREEMENT_PX`. Being seen, being seen well, and lying in one place in space all count, then.
-    About ten joints are enough to tell people apart, and save time.
+    About ten joints are enough to tell people apart, and save time. A view that sees one person alone keeps that one: what
+    does not fit there is a fault of cameras or joints, and not another person.
 
     Args:
         pixels, confidence: of P candidates; NaN and 0 where there are fewer.
@@ -38,13 +39,16 @@ def same_person(
     """
     _, views, people, _, _ = pixels.shape
     ways = torch.cartesian_prod(*[torch.arange(people)] * views).view(-1, views)  # (ways, V)
+    present = (confidence > 0).any(-1)  # (F, V, P)
+    nobody = ~present[:, torch.arange(views), ways] & (present.sum(-1) == 1).unsqueeze(1)  # (F, ways, V)
     best, some = [], slice(None, None, max(1, confidence.shape[-1] // 9))
-    for some_pixels, some_confidence in zip(pixels[..., some, :].split(chunk), confidence[..., some].split(chunk)):
+    parts = (tensor.split(chunk) for tensor in (pixels[..., some, :], confidence[..., some], nobody.any(-1)))
+    for some_pixels, some_confidence, wrong in zip(*parts):
         xy, weight = some_pixels[:, torch.arange(views), ways], some_confidence[:, torch.arange(views), ways]
         points = triangulate(xy, cameras, weight).points.float()
         distance = (cameras.world_to_pixels(points.unsqueeze(-3)) - xy).norm(dim=-1)
         fit = (1 - distance / DISAGREEMENT_PX).clamp(min=0).nan_to_num()
-        best.append((weight * fit).sum((-1, -2)).argmax(-1))
+        best.append((weight * fit).sum((-1, -2)).where(~wrong, -1.0).argmax(-1))
     return _chosen(pixels, confidence, ways[torch.cat(best)])
 
 

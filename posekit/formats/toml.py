@@ -56,7 +56,8 @@ def read_toml(path: str | Path, units: str | None = None) -> Calibration:
     rotations = [roma.rotvec_to_rotmat(r) if r.ndim == 1 else r for r in map(torch.tensor, numbers["rotation"])]
     names = [str(table.get("name", name)) for name, table in cameras.items()]
     names = names if len(set(names)) == len(names) else list(cameras)
-    matrix = torch.tensor(np.stack(numbers["matrix"]))
+    matrices = [checked_matrix(path, f"[{name}] matrix", matrix) for name, matrix in zip(cameras, numbers["matrix"])]
+    matrix = torch.tensor(np.stack(matrices))
     lens = torch.tensor(np.stack([np.pad(d, (0, 5 - len(d))) for d in numbers["distortions"]]))
     return in_metres(
         path,
@@ -99,6 +100,18 @@ def _numbers(path: Path, camera: str, table: dict[str, Any], key: str) -> np.nda
     if numbers.shape not in KEYS[key] or not np.isfinite(numbers).all():
         raise DataFileError(f"{path}: [{camera}] {key}: expected finite numbers of shape {shapes}, found {table[key]!r}")
     return numbers
+
+
+def checked_matrix(path: Path, key: str, matrix: np.ndarray) -> np.ndarray:
+    """A camera matrix; a DataFileError for one of another form, such as a transposed one."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if matrix.shape != (3, 3) or matrix[[1, 2, 2], [0, 0, 1]].any() or matrix[2, 2] != 1:
+        transposed = matrix.shape == (3, 3) and not matrix[[0, 0, 1], [1, 2, 2]].any()
+        raise DataFileError(
+            f"{path}: {key}: expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], found {matrix.tolist()}"
+            + (": transposed?" if transposed else "")
+        )
+    return matrix
 
 
 def in_metres(path: Path, names: list[str], units: str | None, **numbers: torch.Tensor) -> Calibration:

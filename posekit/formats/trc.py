@@ -4,19 +4,26 @@ Here z is up. The way from one to the other is a cyclic change of axes: TRC's (x
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from posekit.files import write_atomically
-from posekit.formats.contents import DataFileError, text_of
+from posekit.formats.contents import DataFileError, checked_poses, text_of
 
 _SCALES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
 
-def write_trc(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tuple[str, ...], frame_rate: float) -> None:
+def write_trc(
+    path: str | Path,
+    poses_world: Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"],
+    joints: Sequence[str],
+    frame_rate: float,
+) -> None:
     """Write 3D joints in metres; a missing joint (NaN) is left empty.
 
     Args:
@@ -24,10 +31,12 @@ def write_trc(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tup
         poses_world: world metres, z up.
         joints: J names.
         frame_rate: frames per second.
+
+    Raises:
+        ValueError: for poses of another shape, or a frame rate that is not positive.
     """
-    if len(joints) != poses_world.shape[-2]:
-        raise ValueError(f"{path}: {poses_world.shape[-2]} joints in the poses, {len(joints)} names")
-    path, frames = Path(path), len(poses_world)
+    poses = checked_poses(path, poses_world, joints, frame_rate)
+    path, frames = Path(path), len(poses)
     axes = "\t".join(f"X{joint}\tY{joint}\tZ{joint}" for joint in range(1, len(joints) + 1))
     header = [
         f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
@@ -36,7 +45,7 @@ def write_trc(path: str | Path, poses_world: Float[Tensor, "F J 3"], joints: tup
         "Frame#\tTime\t" + "\t\t\t".join(joints) + "\t\t",
         "\t\t" + axes,
     ]
-    rows = poses_world.double()[..., [1, 2, 0]].flatten(1).tolist()
+    rows = poses[..., [1, 2, 0]].flatten(1).tolist()
     lines = [
         "\t".join([str(frame + 1), f"{frame / frame_rate:.6f}", *("" if x != x else f"{x:.6f}" for x in row)])
         for frame, row in enumerate(rows)

@@ -1,6 +1,7 @@
 """The command: `python -m posekit.rig check|triangulate|lift FOLDER`."""
 
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -49,15 +50,21 @@ def common(command: Callable) -> Callable:
     @click.option("--frame-rate", type=click.FloatRange(min=0, min_open=True), help="Frames per second; default 30.")
     @click.option("--units", type=click.Choice(["metres", "millimetres"]), help="Of the calibration; by default it tells.")
     @click.option("--pair", "pairs", multiple=True, metavar="VIEW=CAMERA", help="The camera of a view; may be repeated.")
+    @click.option("--image-size", metavar="WIDTHxHEIGHT", help="Of all images, for OpenCV's files without it.")
+    @click.option("--individual", help="Whose joints, in DeepLabCut's files of several animals.")
     @wraps(command)
-    def run(folder: Path, out: Path | None, pairs: tuple[str, ...], **options):
+    def run(folder: Path, out: Path | None, pairs: tuple[str, ...], image_size: str | None, **options):
         wrong = [pair for pair in pairs if pair.count("=") != 1]
         if wrong:
             raise click.BadParameter(f"{wrong[0]!r}: expected VIEW=CAMERA", param_hint="--pair")
-        out, read = out or folder / OUTPUT, {key: options.pop(key) for key in ("skeleton", "frame_rate", "units")}
+        size = re.fullmatch(r"(\d+)x(\d+)", image_size or "0x0")
+        if not size:
+            raise click.BadParameter(f"{image_size!r}: expected WIDTHxHEIGHT, like 1920x1080", param_hint="--image-size")
+        read = {key: options.pop(key) for key in ("skeleton", "frame_rate", "units", "individual")}
+        read |= dict(pairs=dict(pair.split("=") for pair in pairs), image_size_px=image_size and tuple(map(int, size.groups())))
         try:
-            command(folder, out, dict(pairs=dict(pair.split("=") for pair in pairs), **read), **options)
-        except (ValueError, FileNotFoundError) as error:  # a DataFileError is a ValueError
+            command(folder, out or folder / OUTPUT, read, **options)
+        except (ValueError, OSError) as error:  # a DataFileError is a ValueError
             raise click.ClickException(str(error)) from error
 
     return run
@@ -70,7 +77,7 @@ def reconstructing(command: Callable) -> Callable:
         "--smoothing",
         default=SMOOTHING_S,
         show_default=True,
-        type=click.FloatRange(min=0),
+        type=click.FloatRange(min=0, max=10),
         help="Window in seconds; 0 for none.",
     )
     @click.option(
@@ -111,12 +118,17 @@ def check_command(folder: Path, out: Path, read: dict) -> None:
 
 @main.command("triangulate")
 @reconstructing
+@click.option("--upright", is_flag=True, help="Turn the world until people stand on its floor, z up.")
 @common
-def triangulate_command(folder: Path, out: Path, read: dict, how: Steps) -> None:
+def triangulate_command(folder: Path, out: Path, read: dict, how: Steps, upright: bool) -> None:
     """Write the 3D joints as poses.trc and poses.npz, and report.html."""
     rig, report = _checked(folder, out, read)
     _show_findings(report)
     dataset = _reconstructed(rig, out, how)
+    if upright:
+        dataset = level(dataset)
+    elif not _stand(dataset):
+        click.echo("the calibration's z is not up: in what is written people do not stand; --upright turns the world", err=True)
     _write(out / "poses.trc", lambda path: write_poses(path, dataset.poses_world, dataset.skeleton.joints, dataset.frame_rate))
     arrays = dict(poses_world=dataset.poses_world.numpy(), joints=np.array(dataset.skeleton.joints))
     _write_npz(out / "poses.npz", **arrays, frame_rate=np.array(dataset.frame_rate))
@@ -182,13 +194,18 @@ def _reconstructed(rig: Rig, out: Path, how: Steps) -> MultiViewDataset:
 
 def _upright(train: MultiViewDataset, test: MultiViewDataset, options: dict) -> tuple[MultiViewDataset, MultiViewDataset]:
     """Datasets whose z is up, as scenes need it; said where it was not."""
-    ankles = [train.skeleton.index(f"{side}_ankle") for side in ("left", "right")]
-    body = thorax(train.poses_world, train.skeleton) - train.poses_world[:, ankles].mean(1)
-    if (body[:, 2] / body.norm(dim=-1)).nanmedian() > 0.5:
+    if _stand(train):
         return train, test
     click.echo("the calibration's z is not up: the world was turned until people stand")
     upright = level(train)
     return upright, reconstruct(replace(test, cameras=upright.cameras), **options)
+
+
+def _stand(dataset: MultiViewDataset) -> bool:
+    """Whether people stand or sit: from the ankles to the thorax z goes up."""
+    ankles = [dataset.skeleton.index(f"{side}_ankle") for side in ("left", "right")]
+    body = thorax(dataset.poses_world, dataset.skeleton) - dataset.poses_world[:, ankles].mean(1)
+    return bool((body[:, 2] / body.norm(dim=-1)).nanmedian() > 0.5)
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:

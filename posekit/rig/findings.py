@@ -118,7 +118,7 @@ def _readings(quality: Quality) -> Iterator[Finding]:
     causes = {
         "left and right exchanged": (
             quality.swapped_sides,
-            "a detector that confuses the sides; exchange them back, see tracks.undo_swaps",
+            "a detector that confuses the sides; exchange them back: tracks.undo_swaps, or --undo-swaps",
         ),
         "mirrored": (quality.mirrored, "a mirrored video, as webcams show it; mirror it back and detect again"),
     }
@@ -163,7 +163,7 @@ def _errors(quality: Quality) -> Iterator[Finding]:
     if large:
         listed = _listed([f"{quality.view_names[view]} ({error[view]:.0f} px)" for view in large])
         yield Finding(
-            f"{listed}: reprojection errors of up to {share.max():.0%} of the person's height",
+            f"{listed}: reprojection errors of up to {share.nan_to_num().max():.0%} of the person's height",
             f"at most {MOST_ERROR:.0%}",
             "the calibration is of another video mode (size, zoom, lens), a camera was moved far, or views see other people",
         )

@@ -51,6 +51,8 @@ def read_rig(
     frame_rate: float | None = None,
     units: str | None = None,
     pairs: dict[str, str] | None = None,
+    image_size_px: tuple[int, int] | None = None,
+    individual: str | None = None,
     leave_out: str | Path | None = None,
 ) -> Rig:
     """Find and read a calibration and 2D joints in a folder, and say what was recognised.
@@ -65,21 +67,28 @@ def read_rig(
         frame_rate: frames per second; default 30.
         units: of the calibration; by default the distances between cameras tell.
         pairs: the camera of each view, where names do not tell.
-        leave_out: a folder that is not looked into, because results go there; default `OUTPUT` in the folder.
+        image_size_px: width and height of all images, for OpenCV's files without them.
+        individual: whose, in DeepLabCut's files of several animals.
+        leave_out: a folder that is not looked into, because results go there, besides `OUTPUT` in the folder.
 
     Raises:
         FileNotFoundError: if there is no such folder.
         DataFileError: if a calibration or 2D joints are missing, there are several, or they cannot be read.
     """
     folder, places = Path(folder), _places(folder, leave_out)
-    kind, path, calibration = _calibration(folder, places, units)
+    kind, path, calibration = _calibration(folder, places, units, image_size_px)
     expected = "folders of OpenPose's .json files, or DeepLabCut's or MediaPipe's .csv files"
     detector, place = _only(folder, "2D joints", _joints(places), expected)
     name, why = (skeleton, "as given") if skeleton else _skeleton(detector, place)
     if name not in SKELETONS:
         raise DataFileError(f"{place}: unknown skeleton {name!r}; choose from {', '.join(SKELETONS)}")
-    named = _paired(calibration, detector, place, pairs)
-    detections = read_detections(place, detector, SKELETONS[name], **({"calibration": named} if detector == "openpose" else {}))
+    if individual is not None and detector != "deeplabcut":
+        raise DataFileError(f"{place}: only DeepLabCut's files name an individual, these are of {detector}; got {individual!r}")
+    own = {
+        "openpose": dict(calibration=_paired(calibration, detector, place, pairs)),
+        "deeplabcut": dict(individual=individual),
+    }
+    detections = read_detections(place, detector, SKELETONS[name], **own.get(detector, {}))
     matched = calibration.for_views(detections.view_names, pairs)
     rate = "as given" if frame_rate else "assumed, the files do not say: pass it if it is another"
     cameras = ", ".join(calibration.view_names)
@@ -107,7 +116,7 @@ def find_calibration(folder: str | Path, *, units: str | None = None, leave_out:
         FileNotFoundError: if there is no such folder.
         DataFileError: if there is no calibration, there are several, or it cannot be read.
     """
-    return _calibration(Path(folder), _places(folder, leave_out), units)[-1]
+    return _calibration(Path(folder), _places(folder, leave_out), units, None)[-1]
 
 
 def _places(folder: str | Path, leave_out: str | Path | None) -> list[Path]:
@@ -115,13 +124,17 @@ def _places(folder: str | Path, leave_out: str | Path | None) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one with a calibration and 2D joints")
-    return list(_folders(folder, Path(leave_out or folder / OUTPUT).resolve()))
+    left_out = {path.resolve() for path in (folder / OUTPUT, Path(leave_out or folder / OUTPUT))}
+    return list(_folders(folder, left_out))
 
 
-def _calibration(folder: Path, places: list[Path], units: str | None) -> tuple[str, Path, Calibration]:
+def _calibration(
+    folder: Path, places: list[Path], units: str | None, image_size_px: tuple[int, int] | None
+) -> tuple[str, Path, Calibration]:
     """The only calibration: its format, where it lies, and what is in it."""
     kind, path = _only(folder, "calibration", _calibrations(places), "a .toml file with cameras, a .qca.txt file, or intri.yml")
     options = {"units": units} if kind != "qualisys" else {}
+    options |= {"image_size_px": image_size_px} if kind == "opencv" else {}
     return kind, path, read_calibration(path, kind, **options)
 
 
@@ -151,12 +164,12 @@ def _only(folder: Path, what: str, found: Iterator[tuple[str, Path]], expected: 
     return found[0]
 
 
-def _folders(folder: Path, leave_out: Path, depth: int = DEPTH) -> Iterator[Path]:
+def _folders(folder: Path, leave_out: set[Path], depth: int = DEPTH) -> Iterator[Path]:
     """The folder and those in it, without hidden ones and results."""
     yield folder
     if depth:
         for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-            if inner.resolve() != leave_out and not inner.name.startswith("."):
+            if inner.resolve() not in leave_out and not inner.name.startswith("."):
                 yield from _folders(inner, leave_out, depth - 1)
 
 
@@ -165,7 +178,7 @@ def _calibrations(places: list[Path]) -> Iterator[tuple[str, Path]]:
         if (place / "intri.yml").is_file():
             yield "opencv", place
         yield from (("qualisys", path) for path in sorted(place.glob("*.qca.txt")))
-        yield from (("toml", path) for path in sorted(place.glob("*.toml")) if "matrix" in text_of(path))
+        yield from (("toml", path) for path in sorted(place.glob("*.toml")) if "matrix" in _peek(path))
 
 
 def _joints(places: list[Path]) -> Iterator[tuple[str, Path]]:
@@ -180,11 +193,19 @@ def _joints(places: list[Path]) -> Iterator[tuple[str, Path]]:
 def _first_json(folder: Path) -> Path | None:
     """The first of OpenPose's files in a folder."""
     first = min(folder.glob("*.json"), default=None)
-    return first if first and '"people"' in text_of(first) else None
+    return first if first and '"people"' in _peek(first) else None
 
 
 def _header(path: Path) -> list[str]:
-    return next(csv.reader(text_of(path).splitlines()), [])
+    return next(csv.reader(_peek(path).splitlines()), [])
+
+
+def _peek(path: Path) -> str:
+    """The text of a file that may have nothing to do with the recording; nothing of one that is no text."""
+    try:
+        return text_of(path)
+    except DataFileError:
+        return ""
 
 
 def _skeleton(detector: str, place: Path) -> tuple[str, str]:
@@ -197,7 +218,7 @@ def _skeleton(detector: str, place: Path) -> tuple[str, str]:
 def _by_names(place: Path) -> tuple[str, str]:
     """The largest skeleton that can be made of the body parts in DeepLabCut's files."""
     path = next(path for path in sorted(place.glob("*.csv")) if _header(path)[:1] == ["scorer"])
-    rows = [row for row in csv.reader(text_of(path).splitlines()[:4]) if row[0] == "bodyparts"]
+    rows = [row for row in csv.reader(text_of(path).splitlines()[:6]) if row and row[0] == "bodyparts"]
     parts = {plain_name(part) for part in rows[0][1:]} if rows else set()
     possible = [name for name, skeleton in SKELETONS.items() if not cannot_map(sorted(parts), skeleton.joints)]
     if not possible:
@@ -213,7 +234,9 @@ def _by_count(place: Path) -> tuple[str, str]:
     possible = [name for name, keypoints in KEYPOINTS.items() if len(keypoints) == count]
     if not possible:
         known = ", ".join(f"{name} has {len(keypoints)}" for name, keypoints in KEYPOINTS.items())
-        raise DataFileError(f"{place}: {count} keypoints per person; of the known skeletons {known}. Pass the skeleton")
+        raise DataFileError(
+            f"{place}: {count} keypoints per person; of the known skeletons {known}. Add yours to skeletons.KEYPOINTS"
+        )
     misses = {name: _off_the_middle(people, KEYPOINTS[name]) for name in possible}
     fits = [name for name, miss in misses.items() if miss is not None and miss < ON_THE_MIDDLE]
     derived = [name for name, miss in misses.items() if miss is None]
@@ -246,7 +269,9 @@ def _some_people(place: Path, most: int = 20) -> torch.Tensor:
                 f"{path}: expected people with pose_keypoints_2d, as OpenPose writes them ({error!r})"
             ) from error
     counts = sorted({len(person) for person in people})
-    if len(counts) != 1:
-        listed = " and ".join(map(str, counts)) or "no"
+    if not counts:
+        raise DataFileError(f"{place}: nobody was found in any of {len(files)} files")
+    if len(counts) > 1:
+        listed = " and ".join(map(str, counts))
         raise DataFileError(f"{place}: people have {listed} keypoints; expected one skeleton for all")
     return torch.stack(people)

@@ -238,6 +238,23 @@ def test_views_find_their_cameras(calibration, views):
     assert torch.equal(chosen.cameras.center_px, calibration.cameras.center_px[order])
 
 
+def test_a_transposed_camera_matrix_is_refused(calibration, tmp_path):
+    path = tmp_path / "out.toml"
+    write_toml(path, calibration, coefficients=5)
+    (fx, fy), (cx, cy) = calibration.cameras.focal_px[1].tolist(), calibration.cameras.center_px[1].tolist()
+    text = path.read_text()
+    start = text.index("matrix", text.index("cam_02"))
+    line = text[start : text.index("\n", start)]
+    path.write_text(text.replace(line, f"matrix = [[{fx}, 0, 0], [0, {fy}, 0], [{cx}, {cy}, 1]]"))
+    with pytest.raises(DataFileError, match=r"out.toml: \[cam_02\] matrix: expected \[\[fx, 0, cx\].*: transposed\?"):
+        read_calibration(path)
+
+
+def test_a_pair_of_no_view_is_named(calibration):
+    with pytest.raises(DataFileError, match="paired 'cam9' is no view; the views are cam1, cam2"):
+        calibration.for_views(("cam1", "cam2"), pairs={"cam9": "cam_02"})
+
+
 def test_a_view_without_a_camera_is_named(calibration):
     with pytest.raises(DataFileError, match="made up: no camera for the view 'cam5'; the file has cam_01, cam_02, cam_03"):
         calibration.for_views(("cam1", "cam5"))

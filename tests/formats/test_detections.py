@@ -2,12 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from posekit.formats import read_detections, read_mediapipe, write_mediapipe, write_openpose
+from posekit.formats import read_detections, read_mediapipe, to_dataset, write_mediapipe, write_openpose
 from posekit.formats.contents import DataFileError, Detections
 from posekit.formats.people import most_confident, same_person
 from posekit.skeleton import HUMANEVA_15, Skeleton
@@ -125,6 +126,33 @@ def test_frames_of_a_longer_recording_are_neither_kept_nor_removed_unsaid(tmp_pa
     assert len(read_detections(tmp_path / "two", "openpose", BODY_25)) == len(detections)
 
 
+def test_who_is_alone_in_an_image_is_not_left_out_for_fitting_badly(tmp_path, see, calibration):
+    """Else a check would blame the detector for what cameras in the wrong order did."""
+    person = triples(see(KEYPOINTS["body25"]))
+    swapped = replace(calibration, cameras=calibration.cameras[[1, 0, 2, 3]])
+    folder = openpose(tmp_path, person, views=tuple(f"cam{number}_json" for number in (1, 2, 3, 4)))
+    read = read_detections(folder, "openpose", BODY_25, calibration=swapped)
+    plain = read_detections(folder, "openpose", BODY_25)
+    torch.testing.assert_close(read.pixels, plain.pixels, equal_nan=True)
+    with pytest.raises(DataFileError, match=r"cam1_json and cam2_json agree with the others only if their cameras are swapped"):
+        to_dataset("recording", swapped, read, 30.0)
+
+
+def test_confidences_a_little_over_1_are_1_and_percent_is_refused(tmp_path, see):
+    person = triples(see(KEYPOINTS["body25"]))
+    person[3, 1, 4, 2] = 1.4
+    person[4, 1, 5, :2] = torch.nan
+    read = read_detections(openpose(tmp_path / "over", person), "openpose", BODY_25)
+    assert read.confidence.max() == 1
+    elbow = BODY_25.index(KEYPOINTS["body25"][5])
+    assert read.confidence[4, 1, elbow] == 0
+    assert read.pixels[4, 1, elbow].isnan().all()
+    person[..., 2] *= 100
+    message = r"cam\d+_json_0+_keypoints.json: confidences from .* to .*; expected 0 to 1. Are they percent\?"
+    with pytest.raises(DataFileError, match=message):
+        read_detections(openpose(tmp_path / "percent", person), "openpose", BODY_25)
+
+
 def test_a_frame_without_people_is_empty(tmp_path, see):
     person = triples(see(KEYPOINTS["body25"]))
     person[3] = 0
@@ -162,7 +190,7 @@ def test_deeplabcut_is_read_by_names(tmp_path, see, individuals):
     for view in range(4):
         deeplabcut(tmp_path / NAME.format(f"cam{view + 8}"), pixels[:, view, 1:], PARTS, individuals)
     if individuals:
-        with pytest.raises(DataFileError, match=r"cam8DLC.*csv: pass individual=, one of anna, bert; got None"):
+        with pytest.raises(DataFileError, match=r"cam8DLC.*csv: pass individual= or --individual, one of anna, bert; got None"):
             read_detections(tmp_path, "deeplabcut", LEGS)
     read = read_detections(tmp_path, "deeplabcut", LEGS, **(dict(individual="bert") if individuals else {}))
     assert read.view_names == ("cam8", "cam9", "cam10", "cam11")
@@ -188,6 +216,11 @@ def test_a_wrong_deeplabcut_file_names_itself(tmp_path, see):
     with pytest.raises(DataFileError, match=r"DLC_cam1.csv: expected the view's name before DLC, .*; rename the file"):
         read_detections(tmp_path, "deeplabcut", LEGS)
     (tmp_path / "DLC_cam1.csv").unlink()
+    whole = (tmp_path / NAME.format("cam2")).read_text()
+    (tmp_path / NAME.format("cam2")).write_text(whole[:-30])
+    with pytest.raises(DataFileError, match=r"cam2DLC.*csv: expected rows of 13 cells, like the headers; found a row of"):
+        read_detections(tmp_path, "deeplabcut", LEGS)
+    (tmp_path / NAME.format("cam2")).write_text(whole)
     (tmp_path / "cam3.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataFileError, match="cam3.csv: expected rows of headers with bodyparts and coords"):
         read_detections(tmp_path, "deeplabcut", LEGS)
@@ -262,6 +295,9 @@ def test_a_wrong_mediapipe_file_names_itself(tmp_path, see):
         read_mediapipe(path)
     path.write_text("sync_index,port,point_id,img_loc_x,img_loc_y\n")
     with pytest.raises(DataFileError, match="xy.csv: no column sync_index, .*; found no rows"):
+        read_mediapipe(path)
+    path.write_text("sync_index,port,point_id,img_loc_x,img_loc_y\nnan,0,3,5,5\n")
+    with pytest.raises(DataFileError, match="xy.csv: expected rows of numbers .*a sync_index is no number"):
         read_mediapipe(path)
     path.write_text("sync_index,port,point_id,img_loc_x,img_loc_y\n0,0,3,near,5\n")
     with pytest.raises(DataFileError, match=r"xy.csv: expected rows of numbers for landmarks 0 to 32 \(could not convert"):

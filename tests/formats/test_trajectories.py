@@ -65,8 +65,11 @@ def test_a_wrong_trc_and_wrong_names_are_refused(poses, tmp_path):
     with pytest.raises(DataFileError, match="walk.trc: not a TRC file"):
         read_trc(tmp_path / "walk.trc")
     for ending in (".trc", ".c3d"):
-        with pytest.raises(ValueError, match="15 joints in the poses, 2 names"):
+        with pytest.raises(ValueError, match=r"poses of 2 joints must have shape \(frames, 2, 3\), got \(12, 15, 3\)"):
             write_poses(tmp_path / f"walk{ending}", poses, ("a", "b"), 20.0)
+        with pytest.raises(ValueError, match="the frame rate must be a positive number per second, got 0"):
+            write_poses(tmp_path / f"walk{ending}", poses, HUMANEVA_15.joints, 0.0)
+        write_poses(tmp_path / f"array{ending}", poses.numpy(), HUMANEVA_15.joints, 20.0)
     with pytest.raises(ValueError, match=r"unknown ending '.fbx'; choose from .trc, .c3d"):
         write_poses(tmp_path / "walk.fbx", poses, HUMANEVA_15.joints, 20.0)
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,3 +172,80 @@ def test_a_wrong_skeleton_or_pair_ends_the_command_with_one_line(copied):
     assert "Traceback" not in done.output
     assert run("check", copied, "--pair", "cam_01").exit_code == 2
     assert run("check", copied / "nowhere").exit_code == 2
+
+
+def two_views(short, folder, order=(0, 1), turn=None):
+    """The short recording by two cameras, these in some order, in a world that may be turned."""
+    source, people = short
+    for view in people.view_names[:2]:
+        shutil.copytree(source / "pose" / f"{view}_json", folder / "pose" / f"{view}_json")
+    cameras = people.cameras[0, :2]
+    if turn is not None:
+        cameras = replace(cameras, R_world_to_camera=cameras.R_world_to_camera @ turn.mT)
+    calibration = Calibration(people.view_names[:2], cameras[list(order)])
+    write_toml(folder / "cameras.toml", calibration, coefficients=5)
+    return folder
+
+
+def test_two_swapped_cameras_are_named_and_not_taken_for_a_shift(short, tmp_path):
+    done = run("triangulate", two_views(short, tmp_path / "swapped", order=(1, 0)))
+    assert done.exit_code == 1
+    assert "cameras are swapped; give each the other's by pairs= or --pair VIEW=CAMERA" in done.output
+    assert not (tmp_path / "swapped" / "posekit" / "poses.trc").exists()
+    first, second = short[1].view_names[:2]
+    paired = [f"--pair={first}_json={second}", f"--pair={second}_json={first}"]
+    assert run("triangulate", tmp_path / "swapped", *paired).exit_code == 0
+
+
+def test_a_world_whose_z_is_not_up_is_said_and_turned_on_request(short, tmp_path):
+    turn = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # y down, as boards and first cameras have it
+    folder = two_views(short, tmp_path / "turned", turn=turn)
+    done = run("triangulate", folder, "--plain")
+    assert done.exit_code == 0, done.output
+    assert "z is not up: in what is written people do not stand; --upright turns the world" in done.output
+    head, ankle = (SKELETONS["mpii16"].joints.index(joint) for joint in ("head", "left_ankle"))
+
+    def height():
+        poses, _, _ = read_trc(folder / "posekit" / "poses.trc")
+        return (poses[:, head, 2] - poses[:, ankle, 2]).nanmedian()
+
+    assert height() < 1
+    done = run("triangulate", folder, "--plain", "--upright")
+    assert "z is not up" not in done.output
+    assert height() > 1.3
+
+
+def test_results_are_not_read_wherever_others_go(short, tmp_path):
+    folder = two_views(short, tmp_path / "mine")
+    assert run("triangulate", folder, "--plain", "--adjust").exit_code == 0
+    assert (folder / "posekit" / "calibration.toml").exists()
+    assert "Error" not in run("check", folder, "--out", tmp_path / "elsewhere").output
+
+
+def test_what_cannot_be_written_ends_the_command_with_one_line(short, tmp_path):
+    folder = two_views(short, tmp_path / "mine")
+    (tmp_path / "file").write_text("")
+    done = run("check", folder, "--out", tmp_path / "file" / "results")
+    assert done.exit_code == 1
+    assert "Error: " in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_other_peoples_files_are_passed_over(short, tmp_path):
+    folder = two_views(short, tmp_path / "mine")
+    for name in ("Notizen.csv", "settings.toml"):
+        (folder / name).write_bytes("matrix;Größe\n1;2\n".encode("latin-1"))
+    assert len(read_rig(folder).detections) == 60
+
+
+def test_a_recording_of_nobody_is_named(copied):
+    for path in copied.glob("pose/*/*.json"):
+        path.write_text('{"people": []}')
+    refused(copied, "pose", "nobody was found in any of 400 files")
+
+
+def test_options_that_do_not_fit_are_refused(short, tmp_path):
+    folder = two_views(short, tmp_path / "mine")
+    assert "like 1920x1080" in run("check", folder, "--image-size", "big").output
+    assert "only DeepLabCut's files name an individual" in run("check", folder, "--individual", "anna").output
+    assert "paired 'cam9' is no view" in run("check", folder, "--pair", "cam9=C1").output
