@@ -771,6 +771,7 @@ assert hips > 1.3 * shoulders
 # ```
 #
 # `--cutoff 6` smooths by the filter of the second part. Leave out what you do not need; `--undo-swaps` needs four cameras.
+# If your calibration's world is that of a board or of one of the cameras, up is not its z; the commands say so, and `triangulate --upright` turns the world until people stand.
 # Results go to `FOLDER/posekit`: a report as a page that opens in any browser, the 3D joints as TRC and npz, the lifter.
 # Nothing that was there before is touched.
 #
