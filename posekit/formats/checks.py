@@ -96,7 +96,7 @@ def _raise_cause(pixels: Tensor, confidence: Tensor, error: float, behind: float
         if mends(cameras[order]):
             raise DataFileError(
                 f"{calibration.path}: the views {names[first]} and {names[second]} agree with the others only if their "
-                f"cameras are swapped; give each the other's by pairs= or --pair VIEW=CAMERA"
+                "cameras are swapped; give each the other's by pairs= or --pair VIEW=CAMERA"
             )
     if behind > 0.5:
         raise DataFileError(

@@ -202,10 +202,10 @@ def _upright(train: MultiViewDataset, test: MultiViewDataset, options: dict) -> 
 
 
 def _stand(dataset: MultiViewDataset) -> bool:
-    """Whether people stand or sit: from the ankles to the thorax z goes up."""
+    """Whether people stand or sit: from the ankles to the thorax z goes up, as far as that can be seen."""
     ankles = [dataset.skeleton.index(f"{side}_ankle") for side in ("left", "right")]
     body = thorax(dataset.poses_world, dataset.skeleton) - dataset.poses_world[:, ankles].mean(1)
-    return bool((body[:, 2] / body.norm(dim=-1)).nanmedian() > 0.5)
+    return not (body[:, 2] / body.norm(dim=-1)).nanmedian() <= 0.5  # NaN without ankles
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:

@@ -15,7 +15,7 @@ from posekit.formats import read_trc, write_openpose, write_toml
 from posekit.formats.contents import Calibration, DataFileError, Detections
 from posekit.lifters import load_lifter
 from posekit.rig import read_rig, reconstruct
-from posekit.rig.__main__ import main
+from posekit.rig.__main__ import _stand, main
 from posekit.skeletons import KEYPOINTS, SKELETONS, map_joints
 
 
@@ -213,6 +213,14 @@ def test_a_world_whose_z_is_not_up_is_said_and_turned_on_request(short, tmp_path
     done = run("triangulate", folder, "--plain", "--upright")
     assert "z is not up" not in done.output
     assert height() > 1.3
+
+
+def test_people_whose_ankles_nobody_sees_are_not_said_to_lie(short):
+    _, people = short
+    poses = people.poses_world.clone()
+    poses[:, [people.skeleton.index(f"{side}_ankle") for side in ("left", "right")]] = torch.nan
+    assert _stand(people.with_poses(poses))
+    assert not _stand(people.with_poses(-people.poses_world))
 
 
 def test_results_are_not_read_wherever_others_go(short, tmp_path):
