@@ -26,7 +26,7 @@ def read_mediapipe(path: str | Path, skeleton: Skeleton = MEDIAPIPE_33) -> Detec
     """Read landmarks of all views; each view is named by its camera's number.
 
     A landmark's confidence is its visibility; without that column a landmark that is in the file has 1. A frame without any
-    landmark is empty.
+    landmark is empty; of those before the first and after the last landmark the file knows nothing.
 
     Args:
         path: the file.

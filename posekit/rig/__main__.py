@@ -143,13 +143,17 @@ def lift_command(folder: Path, out: Path, read: dict, how: Steps, epochs: int) -
     rig, report = _checked(folder, out, read)
     _show_findings(report)
     dataset = _reconstructed(rig, out, how)
-    train, test = dataset.frames(0, int(FIRST * len(dataset))), dataset.frames(int((FIRST + GAP) * len(dataset)))
+    first = int((FIRST + GAP) * len(dataset))
+    train, test = dataset.frames(0, int(FIRST * len(dataset))), dataset.frames(first)
     lifter, result = learn_to_lift(*_upright(train, test, how.options), epochs=epochs)
     _write(out / "lifter.safetensors", lambda path: save_module(lifter, path))
-    _write_npz(out / "lifted.npz", poses_camera=lift_dataset(lifter, test).numpy(), view_names=np.array(test.view_names))
+    about = dict(joints=test.skeleton.joints, view_names=test.view_names, frame_rate=test.frame_rate, first_frame=first)
+    _write_npz(
+        out / "lifted.npz", poses_camera=lift_dataset(lifter, test).numpy(), **{k: np.array(v) for k, v in about.items()}
+    )
     errors = result.metrics_mm
     click.echo(
-        f"frames {len(dataset) - len(test)} to {len(dataset) - 1}, each view alone, against the triangulation of all: "
+        f"frames {first} to {len(dataset) - 1}, each view alone, against the triangulation of all: "
         f"MPJPE {errors['mpjpe']:.0f} mm, PA-MPJPE {errors['pa_mpjpe']:.0f} mm"
     )
 

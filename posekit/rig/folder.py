@@ -32,16 +32,18 @@ class Rig:
         detections: one person's 2D joints.
         frame_rate: frames per second.
         recognised: what was taken for what, one line each.
+        name: of the recording, for messages.
     """
 
     calibration: Calibration
     detections: Detections
     frame_rate: float
     recognised: tuple[str, ...]
+    name: str = "recording"
 
     def dataset(self, check: bool = True) -> MultiViewDataset:
         """The recording as a dataset without 3D; see `formats.to_dataset`."""
-        return to_dataset(self.detections.path.name, self.calibration, self.detections, self.frame_rate, check=check)
+        return to_dataset(self.name, self.calibration, self.detections, self.frame_rate, check=check)
 
 
 def read_rig(
@@ -92,18 +94,18 @@ def read_rig(
     matched = calibration.for_views(detections.view_names, pairs)
     rate = "as given" if frame_rate else "assumed, the files do not say: pass it if it is another"
     cameras = ", ".join(calibration.view_names)
+    used = [_same(calibration, matched, index) for index in range(len(matched))]
+    idle = [camera for index, camera in enumerate(calibration.view_names) if index not in used]
     recognised = (
         f"calibration: {kind}, {path.relative_to(folder)}; {len(calibration)} cameras ({cameras}), in {calibration.units}",
         f"2D joints: {detector}, {place.relative_to(folder)}; {len(detections)} frames, {len(detections.view_names)} views",
         f"skeleton: {name}, {why}",
         "views and their cameras: "
-        + ", ".join(
-            f"{view}: {calibration.view_names[_same(calibration, matched, index)]}"
-            for index, view in enumerate(detections.view_names)
-        ),
+        + ", ".join(f"{view}: {calibration.view_names[index]}" for view, index in zip(detections.view_names, used))
+        + (f"; without 2D joints: {', '.join(idle)}" if idle else ""),
         f"frame rate: {frame_rate or FRAME_RATE:g} per second, {rate}",
     )
-    return Rig(matched, detections, frame_rate or FRAME_RATE, recognised)
+    return Rig(matched, detections, frame_rate or FRAME_RATE, recognised, folder.resolve().name)
 
 
 def find_calibration(folder: str | Path, *, units: str | None = None, leave_out: str | Path | None = None) -> Calibration:

@@ -75,6 +75,10 @@ def test_triangulate_and_lift_leave_their_results_in_the_folder(short):
     done = run("lift", folder, "--frame-rate", 60, "--epochs", 2)
     assert done.exit_code == 0, done.output
     assert re.search(r"frames 45 to 59, .* MPJPE \d+ mm", done.output)
+    lifted = np.load(folder / "posekit" / "lifted.npz")
+    assert lifted["poses_camera"].shape == (15, 3, 16, 3)
+    assert lifted["joints"].tolist() == list(SKELETONS["mpii16"].joints)
+    assert (lifted["frame_rate"], lifted["first_frame"]) == (60, 45)
     assert load_lifter(folder / "posekit" / "lifter.safetensors").skeleton.name == "mpii16"
     after = files(folder)
     assert {path: after[path] for path in before} == before
@@ -237,6 +241,14 @@ def test_what_cannot_be_written_ends_the_command_with_one_line(short, tmp_path):
     assert done.exit_code == 1
     assert "Error: " in done.output
     assert isinstance(done.exception, SystemExit)
+
+
+def test_a_camera_without_2d_joints_is_said_and_messages_name_the_recording(short, tmp_path):
+    folder = two_views(short, tmp_path / "mine")
+    shutil.copy(short[0] / "cameras.toml", folder / "cameras.toml")
+    rig = read_rig(folder)
+    assert f"without 2D joints: {short[1].view_names[2]}" in " ".join(rig.recognised)
+    assert rig.dataset().name == "mine"
 
 
 def test_other_peoples_files_are_passed_over(short, tmp_path):
