@@ -31,11 +31,13 @@ NEEDS_AT_TEST = {"screen": "picture only", "rays": "intrinsics", "level": "intri
 class Seen(NamedTuple):
     """A 2D pose in a frame turned towards the person.
 
-    rays: the joints at depth 1: (x / z, y / z, 1). Missing ones are filled in; see `fill_from_neighbours`. Of a person
-        without any they are straight ahead: NaN, even if masked later, would spoil the gradient of a whole batch.
+    rays: the joints at depth 1: (x / z, y / z, 1). Missing ones are filled in; see `fill_from_neighbours`.
     turned: rotation from the camera's frame into this one.
     extra: two numbers that the turn took away, the root's ray in the camera or, if level, its elevation and the height.
     missing: joints that were not found.
+
+    The rays of a person without any joint lead straight ahead, for NaN, even if masked later, would spoil the gradient
+    of a whole batch.
     """
 
     rays: Float[Tensor, "*batch J 3"]

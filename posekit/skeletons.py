@@ -49,8 +49,8 @@ BODY_25B = _skeleton("body25b", _HEAD, {"nose": "head"}, _LIMBS, _FACE, _FEET)
 """OpenPose's experimental model, with neck and top of the head as MPII has them; pelvis and thorax are derived."""
 
 HALPE_26 = _skeleton("halpe26", {"thorax": "pelvis", "head": "thorax", "nose": "head"}, _LIMBS, _FACE, _FEET)
-"""The body and feet of Halpe, Pose2Sim's default model: COCO's joints, with a head, and its own neck and hip, which are the
-thorax and the pelvis here."""
+"""The body and feet of Halpe, Pose2Sim's default model. It has COCO's joints, a head, and a neck and a hip of its own, which
+are the thorax and the pelvis here."""
 
 COCO_17 = _skeleton("coco17", _NOSE, _LIMBS, _FACE)
 """The joints of COCO's annotations, which most detectors give; pelvis and thorax are derived."""

@@ -2,7 +2,7 @@
 
 import re
 
-FOREIGN = [("py:.*", r"Tensor|(_io|collections|dataclasses|ipywidgets|jaxtyping|numpy|pathlib|plotly|torch)\..*")]
+FOREIGN = [("py:.*", r"Tensor|ndarray|(_io|collections|dataclasses|ipywidgets|jaxtyping|numpy|pathlib|plotly|torch)\..*")]
 """Names from other libraries: their documentation is elsewhere, and a build does not use the network."""
 
 

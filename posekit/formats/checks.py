@@ -22,7 +22,7 @@ BONE_METRES = (0.005, 2.5)
 FRAMES = 50
 """Frames, spread evenly, on which cameras are tried."""
 POOR, WORTH_A_TRY, CLEAR = 0.02, 0.004, 0.25
-"""A median reprojection error over WORTH_A_TRY image widths calls for a cause: what brings it down to CLEAR of that is it.
+"""A median reprojection error over WORTH_A_TRY image widths calls for a cause, and what brings it down to CLEAR of that is it.
 One of POOR widths is as large as no sound recording has."""
 
 
