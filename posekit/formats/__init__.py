@@ -13,14 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-from torch import Tensor
-
 from posekit.datasets.files import choose
 from posekit.formats.c3d import write_c3d
 from posekit.formats.checks import check_rig
-from posekit.formats.contents import Calibration, Detections
+from posekit.formats.contents import Calibration, Detections, Trajectories
 from posekit.formats.deeplabcut import read_deeplabcut
 from posekit.formats.mediapipe import read_mediapipe
 from posekit.formats.mediapipe import write_mediapipe as write_mediapipe
@@ -134,12 +130,7 @@ def to_dataset(
     return from_clips(name, detections.skeleton, frame_rate, detections.view_names, [clip])
 
 
-def write_poses(
-    path: str | Path,
-    poses_world: Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"],
-    joints: Sequence[str],
-    frame_rate: float,
-) -> None:
+def write_poses(path: str | Path, poses_world: Trajectories, joints: Sequence[str], frame_rate: float) -> None:
     """Write 3D joints in the format that the file's ending names, `.trc` or `.c3d`.
 
     Args:

@@ -4,18 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
-from posekit.formats.contents import checked_poses
+from posekit.formats.contents import Trajectories, checked_poses
 
 
-def write_c3d(
-    path: str | Path,
-    poses_world: Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"],
-    joints: Sequence[str],
-    frame_rate: float,
-) -> None:
+def write_c3d(path: str | Path, poses_world: Trajectories, joints: Sequence[str], frame_rate: float) -> None:
     """Write 3D joints in millimetres, the unit that programs expect of C3D, z up; a missing joint is invalid there too.
 
     Args:

@@ -17,6 +17,7 @@ from posekit.skeleton import Skeleton
 
 MOST_CONFIDENT = 2.0
 """OpenPose has written 1.4."""
+Trajectories = Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"]
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def checked_confidence(path: Path, confidence: Tensor, pixels: Tensor) -> Tensor
 
 
 def checked_poses(
-    path: str | Path, poses_world: Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"], joints: Sequence[str], frame_rate: float
+    path: str | Path, poses_world: Trajectories, joints: Sequence[str], frame_rate: float
 ) -> Float[Tensor, "F J 3"]:
     """3D joints that can be written to a file of trajectories, in double precision; a ValueError for others."""
     poses = torch.as_tensor(poses_world).double()

@@ -7,23 +7,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from posekit.files import write_atomically
-from posekit.formats.contents import DataFileError, checked_poses, text_of
+from posekit.formats.contents import DataFileError, Trajectories, checked_poses, text_of
 
 _SCALES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
 
-def write_trc(
-    path: str | Path,
-    poses_world: Float[Tensor, "F J 3"] | Float[np.ndarray, "F J 3"],
-    joints: Sequence[str],
-    frame_rate: float,
-) -> None:
+def write_trc(path: str | Path, poses_world: Trajectories, joints: Sequence[str], frame_rate: float) -> None:
     """Write 3D joints in metres; a missing joint (NaN) is left empty.
 
     Args:
