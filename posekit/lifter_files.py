@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from posekit.files import replacing, shown
+from posekit.files import shown, write_atomically
 
 MAX_SETTING = 2**20
 MAX_LAYERS = 100
@@ -22,8 +22,7 @@ MAX_LAYERS = 100
 def save_module(module: nn.Module, path: str | Path) -> None:
     """Write a module's weights and `settings` as one safetensors file, atomically."""
     notes = {"lifter": type(module).__name__, "settings": json.dumps(module.settings)}
-    with replacing(path) as unfinished:
-        save_file(module.state_dict(), unfinished, metadata=notes)
+    write_atomically(path, save(module.state_dict(), metadata=notes))  # not `save_file`, which lets nobody else read it
 
 
 def load_module(path: str | Path, kinds: dict[str, type[nn.Module]]) -> nn.Module:

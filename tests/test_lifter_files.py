@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,11 @@ from posekit.records import peak_memory_mb
 def path(tmp_path):
     save_lifter(FrameLifter(15, 16, blocks=1, generator=generator(0)), tmp_path / "a.safetensors")
     return tmp_path / "a.safetensors"
+
+
+def test_a_lifter_may_be_read_by_whom_the_folder_lets(path):
+    path.with_name("other").write_text("")
+    assert path.stat().st_mode == path.with_name("other").stat().st_mode
 
 
 def rewrite(path, weights=None, **settings):
@@ -114,12 +120,12 @@ def test_a_lifter_that_cannot_be_written_leaves_the_old_one_and_nothing_else(pat
     before = path.read_bytes()
     taken = []
 
-    def half_written(weights, unfinished, metadata):
+    def half_written(unfinished, content):
         taken.append(unfinished)
-        unfinished.write_bytes(b"half")
+        unfinished.write_text("half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(lifter_files, "save_file", half_written)
+    monkeypatch.setattr(Path, "write_bytes", half_written)
     for _ in range(2):
         with pytest.raises(OSError, match="disk full"):
             save_lifter(FrameLifter(15, 8), path)

@@ -19,13 +19,13 @@ def read_deeplabcut(folder: str | Path, skeleton: Skeleton, individual: str | No
     """Read a folder of DeepLabCut's CSV files, each of which is a view named by what precedes "DLC" in its name.
 
     Args:
-        folder: of the files, read in natural order.
+        folder: of the files, read in natural order. Other CSV files beside them, without DLC in their names, are left alone.
         skeleton: whose joints the body parts are, by the same or an equally clear name ("RHip" is right_hip).
         individual: whose, in files of several animals.
 
     Raises:
         DataFileError: for two files of one view, other frame counts, body parts that the skeleton cannot be made of, or
-            anything but such files.
+            no such file.
     """
     folder = Path(folder)
     files = _by_view(folder)
@@ -38,7 +38,7 @@ def read_deeplabcut(folder: str | Path, skeleton: Skeleton, individual: str | No
 def _by_view(folder: Path) -> dict[str, Path]:
     """The file of each view, in natural order of their names."""
     files = {}
-    for path in sorted(folder.glob("*.csv")):
+    for path in sorted(path for path in folder.glob("*.csv") if "DLC" in path.stem or begins_as_deeplabcut(path)):
         name = path.stem.partition("DLC")[0].rstrip("_-. ")
         if not name:
             raise DataFileError(f"{path}: expected the view's name before DLC, as in cam1DLC_resnet50.csv; rename the file")
@@ -46,8 +46,16 @@ def _by_view(folder: Path) -> dict[str, Path]:
             raise DataFileError(f"{folder}: {files[name].name} and {path.name} are both of view {name}; leave one of them")
         files[name] = path
     if not files:
-        raise DataFileError(f"{folder}: expected a CSV file per view, found none")
+        raise DataFileError(f"{folder}: expected a CSV file of DeepLabCut per view, found none")
     return {name: files[name] for name in sorted(files, key=natural)}
+
+
+def begins_as_deeplabcut(path: Path) -> bool:
+    """Whether a file begins as DeepLabCut's do; one that cannot be read as text does not."""
+    try:
+        return text_of(path).startswith("scorer,")
+    except DataFileError:
+        return False
 
 
 def _view(path: Path, skeleton: Skeleton, individual: str | None) -> tuple[Tensor, Tensor]:

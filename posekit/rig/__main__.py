@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,8 @@ from posekit.sequences import MultiViewDataset
 from posekit.skeletons import SKELETONS
 from posekit.tracks import undo_swaps
 
+RESULTS = ("poses.trc", "poses.npz", "calibration.toml", "lifter.safetensors", "lifted.npz")
+"""What the commands write, besides the report."""
 FIRST, GAP = 0.7, 0.05
 """The lifter learns from the first share of the frames, and is measured on the last, with a gap between them."""
 
@@ -62,10 +65,12 @@ def common(command: Callable) -> Callable:
             raise click.BadParameter(f"{image_size!r}: expected WIDTHxHEIGHT, like 1920x1080", param_hint="--image-size")
         read = {key: options.pop(key) for key in ("skeleton", "frame_rate", "units", "individual")}
         read |= dict(pairs=dict(pair.split("=") for pair in pairs), image_size_px=image_size and tuple(map(int, size.groups())))
+        out, start = out or folder / OUTPUT, time.time()
+        _check_writable(out)
         try:
-            command(folder, out or folder / OUTPUT, read, **options)
+            command(folder, out, read, **options)
         except (ValueError, OSError) as error:  # a DataFileError is a ValueError
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(f"{error}{_left_from_before(out, start)}") from error
 
     return run
 
@@ -177,6 +182,21 @@ def _checked(folder: Path, out: Path, read: dict) -> tuple[Rig, Report]:
     click.echo("\n".join(rig.recognised))
     _write(out / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
     return rig, report
+
+
+def _check_writable(out: Path) -> None:
+    """Say so before the work, and not after it, if results cannot be written."""
+    place = next(path for path in (out, *out.resolve().parents) if path.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise click.BadParameter(
+            f"results cannot be written to {out}: {place} is no folder that you may write to", param_hint="--out"
+        )
+
+
+def _left_from_before(out: Path, start: float) -> str:
+    """A warning of results that are older than the report beside them, for they are not of what was just refused."""
+    left = [name for name in RESULTS if (out / name).exists() and (out / name).stat().st_mtime < start]
+    return f"\n{', '.join(left)} in {out}: from an earlier run, not from this one" if left else ""
 
 
 def _show_findings(report: Report) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from posekit.formats import read_calibration, read_detections, to_dataset
 from posekit.formats.contents import Calibration, DataFileError, Detections, text_of
+from posekit.formats.deeplabcut import begins_as_deeplabcut
 from posekit.sequences import MultiViewDataset
 from posekit.skeletons import KEYPOINTS, MIDDLES, SKELETONS, cannot_map, plain_name
 
@@ -186,9 +187,9 @@ def _calibrations(places: list[Path]) -> Iterator[tuple[str, Path]]:
 def _joints(places: list[Path]) -> Iterator[tuple[str, Path]]:
     yield from (("openpose", place) for place in dict.fromkeys(place.parent for place in places[1:] if _first_json(place)))
     for place in places:
-        headers = {path: _header(path) for path in sorted(place.glob("*.csv"))}
-        yield from (("mediapipe", path) for path, header in headers.items() if "sync_index" in header)
-        if any(header[:1] == ["scorer"] for header in headers.values()):
+        files = sorted(place.glob("*.csv"))
+        yield from (("mediapipe", path) for path in files if "sync_index" in _header(path))
+        if any(map(begins_as_deeplabcut, files)):
             yield "deeplabcut", place
 
 
@@ -219,7 +220,7 @@ def _skeleton(detector: str, place: Path) -> tuple[str, str]:
 
 def _by_names(place: Path) -> tuple[str, str]:
     """The largest skeleton that can be made of the body parts in DeepLabCut's files."""
-    path = next(path for path in sorted(place.glob("*.csv")) if _header(path)[:1] == ["scorer"])
+    path = next(filter(begins_as_deeplabcut, sorted(place.glob("*.csv"))))
     rows = [row for row in csv.reader(text_of(path).splitlines()[:6]) if row and row[0] == "bodyparts"]
     parts = {plain_name(part) for part in rows[0][1:]} if rows else set()
     possible = [name for name, skeleton in SKELETONS.items() if not cannot_map(sorted(parts), skeleton.joints)]

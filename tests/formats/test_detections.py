@@ -221,9 +221,20 @@ def test_a_wrong_deeplabcut_file_names_itself(tmp_path, see):
     with pytest.raises(DataFileError, match=r"cam2DLC.*csv: expected rows of 13 cells, like the headers; found a row of"):
         read_detections(tmp_path, "deeplabcut", LEGS)
     (tmp_path / NAME.format("cam2")).write_text(whole)
-    (tmp_path / "cam3.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataFileError, match="cam3.csv: expected rows of headers with bodyparts and coords"):
+    (tmp_path / "cam3DLC.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataFileError, match="cam3DLC.csv: expected rows of headers with bodyparts and coords"):
         read_detections(tmp_path, "deeplabcut", LEGS)
+    with pytest.raises(DataFileError, match="expected a CSV file of DeepLabCut per view, found none"):
+        read_detections(tmp_path.parent, "deeplabcut", LEGS)
+
+
+def test_other_csv_files_beside_deeplabcuts_are_left_alone(tmp_path, see):
+    pixels = see(LEGS.joints)
+    for view, name in enumerate(["cam1DLC.csv", "cam2.csv"]):
+        deeplabcut(tmp_path / name, pixels[:, view, 1:], PARTS)
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "Notizen.csv").write_bytes("Größe\n1\n".encode("latin-1"))
+    assert read_detections(tmp_path, "deeplabcut", LEGS).view_names == ("cam1", "cam2")
 
 
 def caliscope(path, pixels, camera="port", stride=1):

@@ -1,6 +1,7 @@
 """The command, run on a folder as its owner has it; and each wrong file named."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -238,9 +239,19 @@ def test_what_cannot_be_written_ends_the_command_with_one_line(short, tmp_path):
     folder = two_views(short, tmp_path / "mine")
     (tmp_path / "file").write_text("")
     done = run("check", folder, "--out", tmp_path / "file" / "results")
-    assert done.exit_code == 1
-    assert "Error: " in done.output
+    assert done.exit_code == 2
+    assert f"{tmp_path / 'file'} is no folder that you may write to" in done.output
+    assert "reading" not in done.output  # said before the work
     assert isinstance(done.exception, SystemExit)
+
+
+def test_results_of_an_earlier_run_beside_a_refusal_are_said(short, tmp_path):
+    folder, out = two_views(short, tmp_path / "mine"), tmp_path / "results"
+    assert run("triangulate", folder, "--plain", "--out", out).exit_code == 0
+    os.utime(out / "poses.trc", (0, 0))
+    done = run("triangulate", folder, "--plain", "--undo-swaps", "--out", out)
+    assert done.exit_code == 1
+    assert f"poses.trc, poses.npz in {out}: from an earlier run" in done.output
 
 
 def test_a_camera_without_2d_joints_is_said_and_messages_name_the_recording(short, tmp_path):
