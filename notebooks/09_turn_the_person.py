@@ -63,6 +63,7 @@ from posekit.records import (
     table,
 )
 from posekit.scenes import PLAIN, Mix, Scene, Scenes
+from posekit.sliders import scenes_figure
 from posekit.tables import listed
 from posekit.teachers import triangulated
 from posekit.training import fit
@@ -167,7 +168,8 @@ mixes = {
 }
 
 # %% [markdown]
-# With the same seed each of them begins with the same frame:
+# With the same seed each of them begins with the same frame, so that one can go from one to the next.
+# Grey is the person as recorded:
 
 # %%
 from_C1 = train.select_views(["C1"])
@@ -176,11 +178,10 @@ drawn = {
 }
 
 # %% tags=["hide-input", "opening"]
-alt = "Six rooms, each with one person and one camera: as recorded; elsewhere and facing another way; left and right exchanged; with other arms; with slightly other bones; and seen by a camera in another place."
-rooms_figure(drawn, train.skeleton, alt, columns=2, height=720)
+scenes_figure(drawn, train.skeleton)
 
 # %% [markdown]
-# This is what these cameras see:
+# This is what these cameras see, side by side:
 
 # %% tags=["hide-input"]
 alt = "The six pictures of these cameras, each with a 2D pose."

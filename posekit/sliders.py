@@ -1,4 +1,4 @@
-"""Figures with a slider over something other than time: how large and far a person is, how long a network has trained."""
+"""Figures with a slider over something other than time: a person's size, a change to a scene, how long a network learned."""
 
 import math
 from collections.abc import Sequence
@@ -11,11 +11,23 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA, COLORS
 from posekit.drawing import UNNAMED, Layer, Panel, show
-from posekit.figures import CHART_AXIS, LOG_AXIS, PERSON_BOX, drawn_cameras, image_panel, joined, reprojection_panels
+from posekit.figures import (
+    CHART_AXIS,
+    LOG_AXIS,
+    PERSON_BOX,
+    camera_lines,
+    drawn_cameras,
+    image_panel,
+    joined,
+    reprojection_panels,
+    room_around,
+)
 from posekit.samples import Views
+from posekit.scenes import Scene
 from posekit.skeleton import Skeleton
 
 STEPS_PER_SECOND = 3.0  # when the slider plays by itself
+SCENES_PER_SECOND = 0.7
 
 
 def scaled_from(camera: Cameras, pose_world: Float[Tensor, "J 3"], sizes: Float[Tensor, " F"]) -> Float[Tensor, "F J 3"]:
@@ -92,6 +104,43 @@ def _box(*points_world: Tensor) -> tuple:
     (x0, y0, low), (x1, y1, high) = points.amin(0).tolist(), points.amax(0).tolist()
     across, along = ((math.floor(2 * least - 0.6) / 2, math.ceil(2 * most + 0.6) / 2) for least, most in ((x0, x1), (y0, y1)))
     return across, along, (min(0.0, low) - 0.1, max(2.2, high + 0.3))
+
+
+def scenes_figure(scenes: dict[str, Scene], skeleton: Skeleton, start: int = 1, **options) -> go.Figure:
+    """One drawn person after the other in a room, and what their camera sees, over the first of them, in grey.
+
+    Args:
+        scenes: one person each, by what the slider says of them.
+        skeleton: of all people.
+        start: the step shown first, and in the still picture.
+    """
+    poses = torch.cat([scene.poses_world for scene in scenes.values()])
+    seen = torch.cat([scene.cameras.screen_to_pixels(scene.screen()) for scene in scenes.values()])
+    pyramids = torch.stack([camera_lines(scene.cameras, depth=0.4) for scene in scenes.values()])
+    first, camera = next(iter(scenes)), next(iter(scenes.values())).cameras[0]
+    line = go.Scatter3d(mode="lines", line=dict(color=CAMERA, width=3), **UNNAMED)
+    room = Panel(
+        "the room",
+        [Layer(poses[:1], skeleton, ghost=True, name=first), Layer(poses, skeleton)],
+        box=room_around(poses[:, 0], *[scene.cameras.centers_world for scene in scenes.values()], margin=0.2),
+        moving=[(line, pyramids)],
+    )
+    layers = [Layer(seen[:1], skeleton, ghost=True, name=first), Layer(seen, skeleton)]
+    image = image_panel("what the camera sees", layers, camera)
+    alt = (
+        f"A room with one person and one camera, and the picture that the camera sees, in {len(scenes)} steps: "
+        f"{', '.join(scenes)}. In grey, {first}."
+    )
+    options = dict(frame_rate=SCENES_PER_SECOND, frame_names=list(scenes), start=start) | options
+    figure = show([room, image], alt, arrange=_room_beside_image, **options)
+    figure.layout.meta |= dict(steps="change")
+    return figure
+
+
+def _room_beside_image(narrow: bool) -> tuple[list[tuple], int]:
+    if narrow:
+        return [(0, 0.42, 1, 0.58), (0.1, 0, 0.8, 0.42)], 560
+    return [(0, 0, 0.6, 1), (0.6, 0, 0.4, 1)], 400
 
 
 def training_figure(

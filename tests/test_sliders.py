@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,8 +7,10 @@ import torch
 from posekit.colors import COLORS, GHOST
 from posekit.datasets import load_dataset
 from posekit.figures import reprojection_figure
+from posekit.random import generator
+from posekit.scenes import PLAIN, Scenes
 from posekit.skeleton import HUMANEVA_15
-from posekit.sliders import scaled_from, sizes_figure, training_figure
+from posekit.sliders import scaled_from, scenes_figure, sizes_figure, training_figure
 
 SIZES = [0.8, 1.0, 1.2]
 EPOCHS, ERRORS_MM = [0, 2, 4], [512.34, 250.0, 61.5]
@@ -121,3 +125,24 @@ def test_the_guesses_come_together_over_the_truth(people, learning):
         return np.ptp([[line[axis][head] for axis in "xyz"] for line, head in heads], axis=0).max()
 
     assert spread(0) > 2 * spread(LAST) > 0
+
+
+def test_each_scene_stands_where_its_camera_sees_it_over_the_first(people):
+    one = people.select_views(["C1"]).with_poses(people.poses_world)
+    mixes = {"as recorded": PLAIN, "moved": replace(PLAIN, place=True), "another camera": replace(PLAIN, cameras="drawn")}
+    scenes = {name: Scenes(one, mix).draw(1, generator(0)) for name, mix in mixes.items()}
+    figure = scenes_figure(scenes, HUMANEVA_15)
+    assert [frame.name for frame in figure.frames] == list(mixes)
+    ghost = next(trace for trace in figure.data if trace.type == "scatter" and trace.line.color == GHOST and trace.name)
+    assert ghost.name == "as recorded"
+    for step, scene in enumerate(scenes.values()):
+        seen = scene.cameras.world_to_pixels(scene.poses_world)[0]
+        drawn = in_images(figure, "x2", step)
+        drawn = drawn[:, np.isfinite(drawn).all(0)].T
+        apart = torch.cdist(torch.from_numpy(drawn).double(), seen.double()).amin(-1)
+        assert apart.max() < 0.11  # every drawn point is a joint, to 0.1 px
+    moved = {tuple(np.nan_to_num(in_images(figure, "x2", step)).ravel()) for step in range(3)}
+    assert len(moved) == 3
+    tips = [(part.x[0], part.y[0], part.z[0]) for frame in figure.frames for part in frame.data[:1]]  # of the camera's pyramid
+    centers = torch.cat([scene.cameras.centers_world for scene in scenes.values()])
+    torch.testing.assert_close(torch.tensor(tips), centers, atol=0.002, rtol=0)
