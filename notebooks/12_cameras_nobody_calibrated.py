@@ -813,6 +813,7 @@ Markdown(table(["detected 2D of", "rig off by", "size off by"], lines))
 # ## Beside a peer
 #
 # aniposelib-pytorch, the library behind Anipose, finds extrinsics from points as well (`calibrate_from_points`). `benchmarks/peer_calibration.py` gives it and us the same 200 frames with the same noise, and the same intrinsics.
+# Frames and noise are other draws than in the tables above, so our errors are not the same as there.
 # We call both as their documentation says, without tuning either.
 # Where the peer failed, it left out a camera that it could not place at its own thresholds (two pixels for pairs of views), and said so.
 # The peer's check of the outcome is not timed; our restarts, which are a check as well, are.
