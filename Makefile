@@ -101,8 +101,8 @@ lock: ## write requirements.lock: every package for every Python and system, at 
 release: book ## the tagged version as one archive under dist/, with checksums
 	$(BIN)/python book/release.py
 
-clean: ## remove what was built (the installation stays)
-	rm -rf _build
+clean: ## remove what was built (the installation stays, and lifters and unfinished runs in _build/models)
+	[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
 
 # First all that the lock file holds, by hash. torch, which has other files for each kind of processor, then fetches nothing
 # but itself, and posekit nothing at all.

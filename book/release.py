@@ -91,7 +91,9 @@ def build_wheel(source: Path, seconds: int) -> Path:
     """The wheel of a source tree, dated; built with the setuptools of this environment, so nothing is fetched."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
     environment = os.environ | {"SOURCE_DATE_EPOCH": str(seconds)}
-    subprocess.run([*command, "--no-build-isolation", "--wheel-dir", "dist", "."], cwd=source, env=environment, check=True)
+    subprocess.run(
+        [*command, "--no-build-isolation", "--wheel-dir", "dist", "."], cwd=source, env=environment, check=True, umask=0o022
+    )
     (wheel,) = (source / "dist").glob("*.whl")
     return wheel
 

@@ -58,8 +58,12 @@ class Run(NamedTuple):
         return fnmatch(self.name, pattern) or fnmatch(self.record.stem, pattern)
 
     def is_recorded(self) -> bool:
-        """Whether a record with the same settings is there."""
-        return self.record.exists() and load_record(self.record).settings() == self.experiment
+        """Whether a record with the same settings is there; one that cannot be read is none, and is said."""
+        try:
+            return self.record.exists() and load_record(self.record).settings() == self.experiment
+        except ValueError as error:
+            _say(f"not counted: {error}")
+            return False
 
     def command(self, *options: str) -> list[str]:
         """The papermill command that makes the record."""
@@ -193,13 +197,16 @@ def read_runs(path: Path | None = None) -> list[Run]:
 def main() -> int:
     """Run what is asked for; returns the number of runs that failed."""
     asked = _arguments()
-    chosen = [run for run in read_runs() if any(run.is_called(row) for row in asked.rows)]
+    runs = read_runs()
+    if unknown := [row for row in asked.rows if not any(run.is_called(row) for run in runs)]:
+        sys.exit(f"no row in book/results/runs.yml is called {', '.join(unknown)}")
+    chosen = [run for run in runs if any(run.is_called(row) for row in asked.rows)]
     missing = [run for run in chosen if not run.is_recorded()]
     _say(f"{len(chosen)} runs, {len(chosen) - len(missing)} of them recorded")
     if asked.list:
         for run in missing:
             if run.record.exists():
-                _say(f"{run.record} has other settings: remove it first, or the command below will fail")
+                _say(f"{run.record} is in the way: remove it first, or the command below will fail")
             print(shlex.join(run.command(*_options(asked), "-p", "results_dir", os.path.relpath(RESULTS, ROOT))))
         return 0
     engine = _on_dask(asked.scheduler) if asked.scheduler else _on_threads(asked.jobs)
@@ -225,13 +232,13 @@ def _arguments() -> argparse.Namespace:
 def _options(asked: argparse.Namespace) -> list[str]:
     """How to run, as papermill's parameters."""
     options = dict(device=asked.device, threads=asked.threads, test_every=asked.test_every)
-    options |= dict(models_dir=asked.models) if asked.models else {}
+    options |= dict(models_dir=Path(asked.models).resolve()) if asked.models else {}
     return [word for name, value in options.items() for word in ("-p", name, str(value))]
 
 
 def _task(run: Run, asked: argparse.Namespace) -> Task:
     environment = {"OMP_NUM_THREADS": str(asked.threads)} if asked.threads else {}
-    environment |= {name: os.environ[name] for name in ["POSEKIT_DATA"] if name in os.environ}
+    environment |= {name: os.path.abspath(os.environ[name]) for name in ["POSEKIT_DATA"] if name in os.environ}
     return Task(run.command(*_options(asked)), run.place, environment)
 
 
@@ -239,12 +246,12 @@ def _recorded(run: Run, future: Future) -> bool:
     """Put the record of a finished run in place, atomically: until then, one with other settings stays."""
     try:
         text, error = future.result()
+        if error is None:
+            write_atomically(run.record, text)
     except CancelledError:
         error = "the scheduler is gone"
-    except Exception as problem:  # the engine's: no command said so
+    except Exception as problem:  # the engine's, or the disk's: no command said so
         error = f"{type(problem).__name__}: {problem}"
-    if error is None:
-        write_atomically(run.record, text)
     words = f"failed\n{error}" if error is not None else f"{load_record(run.record).metrics_mm}"
     print(f"{run.name}, seed {run.experiment.seed}: {words}", flush=True)
     return error is None

@@ -38,6 +38,7 @@ import torch
 
 from posekit.experiments import run
 from posekit.figures import curve_figure
+from posekit.records import place_for
 from posekit.settings import Experiment, notebook_options, notebook_parameters
 from posekit.training import Curve
 
@@ -142,10 +143,12 @@ test_every: int = 1  # epochs between two points of the error curve
 # Papermill puts its values in a cell below the one above, and only warns about a name it does not know.
 # So all names and values are checked here, before anything runs: a misspelt one stops the run, and so does a
 # parameter that does not count for the chosen method.
+# A record of another experiment under the same name stops it, too, and is left alone.
 
 # %%
 experiment = Experiment.parse(notebook_parameters(globals()))
 options = notebook_options(globals())
+place_for(experiment, options.results_dir, options.name)
 experiment
 
 # %% [markdown]
@@ -164,7 +167,6 @@ record.metrics_mm
 
 # %% [markdown]
 # The record is written atomically.
-# A record of another experiment under the same name is left alone, and the cell fails.
 
 # %%
 record.save(options.results_dir, options.name)

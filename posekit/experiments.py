@@ -1,5 +1,6 @@
 """One row of a table: an `Experiment` goes in, a `Record` comes out."""
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,6 +15,7 @@ from posekit.calibration.recordings import with_found_cameras, with_learned_came
 from posekit.datasets import load_dataset
 from posekit.detector import Detector
 from posekit.evaluation import Evaluation, evaluate_poses, lift_dataset, with_triangulated_mpjpe
+from posekit.files import write_atomically
 from posekit.joint_offsets import JointOffsets, fit_offsets
 from posekit.lifters import FrameLifter, SequenceLifter, TemporalConvLifter, load_lifter, save_lifter
 from posekit.losses import label_free_loss, middle_frame_loss, scene_loss, supervised_loss
@@ -169,18 +171,11 @@ def make_targets(experiment: Experiment, train: MultiViewDataset) -> MultiViewDa
 
 
 def make_offsets(experiment: Experiment, train: MultiViewDataset) -> JointOffsets | None:
-    """How the joints of the training people's labels differ from those of their 2D, robustly triangulated.
-
-    Raises:
-        ValueError: for a person who is not among them.
-    """
+    """How the joints of the training people's labels differ from those of their 2D, robustly triangulated."""
     named = experiment.data.offsets_from
     if named == "none":
         return None
     names = train.subjects if named == "all" else named.split("+")
-    unknown = [name for name in names if name not in train.subjects]
-    if unknown:
-        raise ValueError(f"offsets_from names {', '.join(unknown)}, but training has {', '.join(train.subjects)}")
     people = train.select_clips([clip for clip in train.clips if clip.subject in names])
     people = people.every(1 + len(people) // POSES_FOR_OFFSETS)
     return fit_offsets(triangulated(people, robust=True).poses_world, people.poses_world, people.skeleton)
@@ -233,23 +228,26 @@ def run(
             side by side may share the folder: each model is locked while it trains, and who waited for it uses it.
 
     Returns:
-        The record, and the lifter (none for triangulation).
+        The record, and the lifter (none for triangulation). Where a kept lifter was taken, the record's
+        `provenance["lifter"]` says which code made it and where. One that learned from other data is not taken.
 
     Raises:
-        ValueError: for a device that this machine or build of torch does not have.
+        ValueError: for a device that this machine or build of torch does not have, and for a person or a camera that the
+            data does not have.
     """
     start, code = time.perf_counter(), code_version()
     _check_device(device)
     train, test = load_splits(experiment, data_root)
+    _check_names(experiment, train, test)
     if experiment.method == "triangulation":
-        lifter, curve = None, Curve()
+        lifter, curve, made = None, Curve(), None
         evaluation = measure(experiment, _triangulated(experiment.teacher.triangulation, test), train, test)
     else:
         smooth_2d, smooth_3d = experiment.input.smooth_2d, experiment.data.smooth_3d
         seen = with_smooth_pixels(test, smooth_2d) if smooth_2d else test
         how = dict(test=seen, test_every=test_every)
         taught, placed = train_cameras(experiment, train), test_cameras(experiment, seen)
-        lifter, curve = _trained(experiment, _source_model(experiment), taught, device, models_dir, **how)
+        lifter, curve, made = _trained(experiment, _source_model(experiment), taught, device, models_dir, code, **how)
         if experiment.method == "adaptation":
             lifter, curve = _adapted(experiment, lifter, device, models_dir, **how)
         data = experiment.data
@@ -257,7 +255,7 @@ def run(
         curve = curve if as_trained else Curve()  # measured without smoothing and offsets, on given cameras, in all views
         poses = lift_dataset(lifter, placed)
         evaluation = measure(experiment, smooth_poses(poses, seen, sigma=smooth_3d) if smooth_3d else poses, train, seen)
-    where = code | machine(device) | {"seconds": round(time.perf_counter() - start, 1)}
+    where = code | machine(device) | _seconds_since(start) | ({"lifter": made} if made else {})
     return make_record(experiment.flat(), curve, evaluation, train, test, where), lifter
 
 
@@ -271,6 +269,18 @@ def measure(experiment: Experiment, poses_camera: Tensor, train: MultiViewDatase
     evaluation = evaluate_poses(offsets.apply(poses_camera) if offsets else poses_camera, test)
     against_views = experiment.data.measured_against == "labels+views"
     return with_triangulated_mpjpe(evaluation, poses_camera, test) if against_views else evaluation
+
+
+def _check_names(experiment: Experiment, train: MultiViewDataset, test: MultiViewDataset) -> None:
+    """Before the training, what would be missing after it."""
+    data = experiment.data
+    for parameter, named, there in (
+        ("offsets_from", data.offsets_from, train.subjects),
+        ("measured_cameras", data.measured_cameras, test.view_names),
+    ):
+        unknown = [name for name in named.split("+") if name not in ("all", "none", *there)]
+        if unknown:
+            raise ValueError(f"{parameter} names {', '.join(unknown)}; there are {', '.join(there)}")
 
 
 def _check_device(device: str) -> None:
@@ -291,12 +301,21 @@ def _source_model(experiment: Experiment) -> Experiment:
     return experiment.but(method="label_free" if adapts else experiment.method, **left_out)
 
 
-def _trained(experiment, source, train, device, models_dir, **how):
-    """The lifter of the `source` model, and its curve: a kept one has none, and is taken where the experiment asks for more."""
-    kept, unfinished = _kept(source, models_dir), _kept(experiment, models_dir)
+def _seconds_since(start: float) -> dict[str, float]:
+    return {"seconds": round(time.perf_counter() - start, 1)}
+
+
+def _trained(experiment, source, train, device, models_dir, code, **how):
+    """The lifter of the `source` model, its curve, and where it was made if not here.
+
+    A kept one has no curve, and is taken where the experiment asks for more.
+    """
+    kept, unfinished = _kept(source, models_dir), _kept(experiment, models_dir, ".unfinished")
     with _locked(kept):
-        if source != experiment and kept and kept.exists():
-            return load_lifter(kept).to(device), Curve()
+        start = time.perf_counter()
+        if source != experiment and (made := _made(kept, train)):
+            unfinished.unlink(missing_ok=True)
+            return load_lifter(kept).to(device), Curve(), made
         draws = generator(experiment.seed)
         lifter = make_lifter(experiment, train.skeleton, draws).to(device)
         samples = make_samples(experiment, train).to(device)
@@ -315,17 +334,33 @@ def _trained(experiment, source, train, device, models_dir, **how):
             average=experiment.training.average,
             switch=experiment.training.switch if experiment.network.dropout.endswith("->0.0") else "none",
             generator=draws,
-            checkpoint=unfinished and unfinished.with_suffix(".unfinished"),
+            checkpoint=unfinished,
             **how,
         )
         if kept:
+            _note(kept).unlink(missing_ok=True)
             save_lifter(lifter, kept)
-        return lifter, curve
+            made = code | machine(device) | _seconds_since(start) | {"sha256": train.sha256()}
+            write_atomically(_note(kept), json.dumps(made, indent=1) + "\n")
+        return lifter, curve, None
+
+
+def _note(kept: Path) -> Path:
+    """The file beside a kept lifter that says what made it, and from which poses."""
+    return kept.with_suffix(".json")
+
+
+def _made(kept: Path | None, train: MultiViewDataset) -> dict | None:
+    """What made a kept lifter; None if there is none that learned from these poses."""
+    if not (kept and kept.exists() and _note(kept).exists()):
+        return None
+    made = json.loads(_note(kept).read_text())
+    return made if made.pop("sha256") == train.sha256() else None
 
 
 def _adapted(experiment: Experiment, lifter, device, models_dir, test, **how):
-    kept = _kept(experiment, models_dir)
-    with _locked(kept):
+    unfinished = _kept(experiment, models_dir, ".adapting")
+    with _locked(unfinished):
         return adapt(
             lifter,
             test.views().to(device),
@@ -334,19 +369,19 @@ def _adapted(experiment: Experiment, lifter, device, models_dir, test, **how):
             batch_size=experiment.adaptation.adapt_batch_size,
             learning_rate=experiment.adaptation.adapt_learning_rate,
             generator=generator(experiment.seed),
-            checkpoint=kept and kept.with_suffix(".unfinished"),
+            checkpoint=unfinished,
             test=test,
             **how,
         )
 
 
-def _kept(experiment: Experiment, models_dir: str | Path | None) -> Path | None:
+def _kept(experiment: Experiment, models_dir: str | Path | None, suffix: str = ".safetensors") -> Path | None:
     """Where the lifter of an experiment is kept: its name is a digest of the settings that are not at their defaults."""
     if models_dir is None:
         return None
     folder = Path(models_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{experiment.data.dataset}-{experiment.method}-{experiment.digest()}.safetensors"
+    return folder / f"{experiment.data.dataset}-{experiment.method}-{experiment.digest()}{suffix}"
 
 
 def _locked(kept: Path | None):

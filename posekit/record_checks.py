@@ -133,3 +133,5 @@ def _check_provenance(provenance: dict[str, Any]) -> None:
     commit, changes = provenance.get("commit"), provenance.get("uncommitted_changes")
     _expect(commit is None or _is_text(commit), "provenance.commit", "text or null", commit)
     _expect(changes is None or type(changes) is bool, "provenance.uncommitted_changes", "true, false or null", changes)
+    if "lifter" in provenance:
+        _check_provenance(_dictionary("provenance.lifter", provenance["lifter"]))

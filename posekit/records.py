@@ -5,6 +5,7 @@ Recorded runs of the report live in `book/results/<dataset>/<name>-seed<k>.json`
 
 import json
 import math
+import os
 import platform
 import re
 import resource
@@ -50,25 +51,41 @@ class Record:
         return Experiment.parse(self.experiment)
 
     def save(self, results_dir: str | Path, name: str = "") -> Path:
-        """Write `<results_dir>/<dataset>/<name>-seed<k>.json`, atomically.
-
-        Args:
-            results_dir: folder; made if need be.
-            name: of the row; default the method, the dropout and a digest of all settings but the seed.
+        """Write it where `place_for` says, atomically.
 
         Raises:
-            FileExistsError: if a record of another experiment has that name.
             ValueError: for a number that is not finite or a field of another type, naming the field.
+            OSError: as `place_for`.
         """
         check_record(asdict(self))
-        mine = self.settings()
-        name = name or f"{mine.method}-dropout{mine.network.dropout.replace('->', 'to')}-{mine.but(seed=0).digest()[:6]}"
-        path = Path(results_dir) / mine.data.dataset / f"{name}-seed{mine.seed}.json"
-        if path.exists() and (old := load_record(path).settings()) != mine:
-            differ = [key for key, value in mine.flat().items() if old.flat()[key] != value]
-            raise FileExistsError(f"{path} holds another experiment (they differ in {', '.join(differ)}); name this one")
+        path = place_for(self.settings(), results_dir, name)
         write_atomically(path, json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
         return path
+
+
+def place_for(experiment: Experiment, results_dir: str | Path, name: str = "") -> Path:
+    """Where an experiment's record belongs: `<results_dir>/<dataset>/<name>-seed<k>.json`.
+
+    Ask before a long run, for it tells what would keep the record from being written.
+
+    Args:
+        experiment: the settings.
+        results_dir: folder; made if need be.
+        name: of the row; default the method, the dropout and a digest of all settings but the seed.
+
+    Raises:
+        FileExistsError: if a record of another experiment has that name.
+        PermissionError: if nothing can be written there.
+    """
+    default = f"{experiment.method}-dropout{experiment.network.dropout.replace('->', 'to')}-{experiment.but(seed=0).digest()}"
+    path = Path(results_dir) / experiment.data.dataset / f"{name or default}-seed{experiment.seed}.json"
+    if path.exists() and (old := load_record(path).settings()) != experiment:
+        differ = [key for key, value in experiment.flat().items() if old.flat()[key] != value]
+        raise FileExistsError(f"{path} holds another experiment (they differ in {', '.join(differ)}); name this one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"no record can be written into {path.parent}")
+    return path
 
 
 def load_record(path: str | Path) -> Record:
@@ -165,6 +182,11 @@ def mean_and_spread(records: list[Record], metric: str = "report_mpjpe") -> tupl
 def _mean_and_spread(values: list[float]) -> tuple[float, float]:
     mean = statistics.mean(values) if values else math.nan
     return mean, statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def took_all(record: Record) -> bool:
+    """Whether its `seconds` are those of all its work: not if it took a lifter that another run had trained and kept."""
+    return bool(record.curve["epoch"]) or record.experiment["method"] == "triangulation"
 
 
 def is_lost(record: Record) -> bool:

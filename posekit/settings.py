@@ -13,6 +13,7 @@ import re
 import shlex
 from dataclasses import MISSING, dataclass, fields
 from itertools import groupby
+from types import NoneType
 from typing import Any, Literal
 
 from posekit.detector import FAULTS, named_faults
@@ -435,14 +436,16 @@ def _check_together(experiment: Experiment) -> None:
 
 
 def notebook_parameters(namespace: dict[str, Any]) -> dict[str, Any]:
-    """The flat literals a notebook has defined so far, misspelt ones included, without those of `Options`.
+    """What a notebook has defined so far that may be meant for a parameter, misspelt names included, without `Options`.
 
     Call it as `notebook_parameters(globals())` right after the parameters cell: papermill puts its values in a cell
     of their own and only warns about names it does not know.
     """
     options = {parameter.name for parameter in parameters_of(Options)}
-    literals = (bool, int, float, str)
-    return {k: v for k, v in namespace.items() if type(v) in literals and not k.startswith("_") and k not in options}
+    values = (bool, int, float, str, list, tuple, dict, NoneType)
+    jupyters = {"In", "Out"}
+    own = {name: value for name, value in namespace.items() if not name.startswith("_") and name not in options | jupyters}
+    return {name: value for name, value in own.items() if name in PARAMETERS or type(value) in values}
 
 
 def notebook_options(namespace: dict[str, Any]) -> Options:

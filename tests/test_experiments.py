@@ -1,13 +1,16 @@
+import json
 import re
 import threading
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
 from posekit import experiments
 from posekit.experiments import run
+from posekit.lifters import FrameLifter, save_lifter
 from posekit.poses import trunk_frame
 from posekit.settings import PARAMETERS, Experiment
 
@@ -88,21 +91,69 @@ def test_triangulation_needs_no_training(kind):
     assert record.curve["epoch"] == []
 
 
-def visible(folder):
-    """What a run leaves in a folder of models, beside the folder of locks."""
-    return [path for path in folder.iterdir() if path.name != ".locks"]
+def lifters(folder):
+    """What a run leaves in a folder of models, beside the folder of locks and the note about each lifter."""
+    left = sorted(path for path in folder.iterdir() if path.name != ".locks")
+    kept = [path for path in left if path.suffix != ".json"]
+    assert [path for path in left if path.suffix == ".json"] == [path.with_suffix(".json") for path in kept]
+    return kept
 
 
 def test_adaptation_takes_a_kept_source_model_and_does_not_train_again(tmp_path):
     source, _ = run(TINY.but(dropout="0.5"), models_dir=tmp_path)
-    (kept,) = visible(tmp_path)
+    (kept,) = lifters(tmp_path)
     before = kept.read_bytes()
     adaptation = TINY.but(dropout="0.5", method="adaptation", adapt_epochs=1)
     with_kept, _ = run(adaptation, models_dir=tmp_path)
     assert with_kept.metrics_mm == run(adaptation)[0].metrics_mm
     assert with_kept.metrics_mm != source.metrics_mm
     assert kept.read_bytes() == before
-    assert visible(tmp_path) == [kept]
+    assert lifters(tmp_path) == [kept]
+
+
+def test_a_record_says_what_made_the_lifter_it_took_and_other_data_has_it_trained_anew(tmp_path):
+    at_test = TINY.but(test_cameras="C1")
+    assert "lifter" not in run(at_test, models_dir=tmp_path)[0].provenance
+    (kept,) = lifters(tmp_path)
+    note = json.loads(kept.with_suffix(".json").read_text())
+    kept.with_suffix(".json").write_text(json.dumps(note | {"commit": "of another day"}))
+    again, _ = run(at_test, models_dir=tmp_path)
+    assert again.provenance["lifter"] == {key: value for key, value in note.items() if key != "sha256"} | {
+        "commit": "of another day"
+    }
+    again.save(tmp_path / "records")  # such a record is a sound one
+    save_lifter(FrameLifter(15, 8), kept)  # as if trained on other poses
+    kept.with_suffix(".json").write_text(json.dumps(note | {"sha256": "of other poses"}))
+    anew, _ = run(at_test, models_dir=tmp_path)
+    assert "lifter" not in anew.provenance
+    assert anew.metrics_mm == again.metrics_mm
+
+
+def test_an_adaptation_stopped_in_its_sources_training_goes_on_when_another_run_has_finished_that(tmp_path, monkeypatch):
+    source, adaptation = TINY.but(epochs=3), TINY.but(epochs=3, method="adaptation", adapt_epochs=1)
+    whole, _ = run(adaptation)
+
+    def stopped(epoch, _):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiments, "fit", partial(experiments.fit, after_epoch=stopped))
+    with pytest.raises(KeyboardInterrupt):
+        run(adaptation, models_dir=tmp_path)
+    monkeypatch.undo()
+    run(source, models_dir=tmp_path)
+    assert run(adaptation, models_dir=tmp_path)[0].metrics_mm == whole.metrics_mm
+    assert len(lifters(tmp_path)) == 1  # and nothing unfinished
+
+
+def test_what_the_data_lack_is_said_before_the_training(monkeypatch):
+    monkeypatch.setattr(experiments, "fit", None)
+    for changes, words in (
+        (dict(measured_cameras="C9"), "measured_cameras names C9; there are C1, C2, C3"),
+        (dict(offsets_from="S9"), "offsets_from names S9; there are S1, S2, S3"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run(TINY.but(**changes))
 
 
 AT_TEST = dict(test_cameras="C2+C3", measured_cameras="C3", test_subjects="S2", test_seen_by="nearer")
@@ -112,7 +163,7 @@ AT_TEST = dict(test_cameras="C2+C3", measured_cameras="C3", test_subjects="S2", 
 def test_one_kept_lifter_is_tested_in_many_ways(tmp_path, method):
     trained = TINY.but(method=method, epochs=1, cameras="C1+C2", subjects="S1+S3")
     plain, _ = run(trained, models_dir=tmp_path)
-    (kept,) = visible(tmp_path)
+    (kept,) = lifters(tmp_path)
     before = kept.read_bytes()
     for changes in [{name: value} for name, value in AT_TEST.items()] + [AT_TEST]:
         record, _ = run(trained.but(**changes), models_dir=tmp_path)
@@ -120,7 +171,7 @@ def test_one_kept_lifter_is_tested_in_many_ways(tmp_path, method):
         assert record.experiment == trained.but(**changes).flat()
         assert record.curve["epoch"] == []
     assert record.metrics_mm == run(trained.but(**AT_TEST))[0].metrics_mm
-    assert visible(tmp_path) == [kept]
+    assert lifters(tmp_path) == [kept]
     assert kept.read_bytes() == before
     assert run(trained, models_dir=tmp_path)[0].curve == plain.curve  # one with nothing of its own at the test trains
 
@@ -245,18 +296,18 @@ def test_two_adaptations_side_by_side_share_one_source_model(tmp_path):
         for thread in threads:
             thread.join()
     assert together == alone
-    assert len(visible(tmp_path)) == 1
+    assert len(lifters(tmp_path)) == 1
 
 
 def test_other_noise_at_test_needs_no_other_training(tmp_path):
     windows = TINY.but(method="scenes", frames=9, noise_px=3.0, stride=10, epochs=1)
     first, _ = run(windows, models_dir=tmp_path)
-    (kept,) = visible(tmp_path)
+    (kept,) = lifters(tmp_path)
     before = kept.stat().st_mtime_ns
     exact, smooth = (
         run(windows.but(**change), models_dir=tmp_path)[0] for change in (dict(test_noise="exact"), dict(smooth_3d=2.0))
     )
-    assert visible(tmp_path) == [kept]
+    assert lifters(tmp_path) == [kept]
     assert kept.stat().st_mtime_ns == before
     assert exact.data["sha256"]["train"] == smooth.data["sha256"]["train"] == first.data["sha256"]["train"]
     assert exact.data["sha256"]["test"] != first.data["sha256"]["test"] == smooth.data["sha256"]["test"]
@@ -285,12 +336,12 @@ def test_offsets_bring_triangulated_poses_to_the_labels_and_need_no_other_traini
     learnt = TINY.but(method="scenes", stride=5, measured_against="labels+views")
     plain, _ = run(learnt, models_dir=tmp_path)
     moved, _ = run(learnt.but(offsets_from="all"), models_dir=tmp_path)
-    assert len(visible(tmp_path)) == 1
+    assert len(lifters(tmp_path)) == 1
     assert moved.curve["epoch"] == []
     assert moved.metrics_mm["mpjpe"] != plain.metrics_mm["mpjpe"]
     assert moved.metrics_mm["triangulated_mpjpe"] == plain.metrics_mm["triangulated_mpjpe"]
 
 
 def test_offsets_of_people_that_training_does_not_have_are_refused():
-    with pytest.raises(ValueError, match="offsets_from names S9, but training has S1, S2, S3"):
+    with pytest.raises(ValueError, match="offsets_from names S9; there are S1, S2, S3"):
         run(Experiment().but(method="triangulation", stride=20, offsets_from="S1+S9"))

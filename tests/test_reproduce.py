@@ -162,7 +162,7 @@ def test_the_list_is_complete_commands_alone(reproduce, copy, capsys, tmp_path):
         assert line.startswith("papermill notebooks/experiment.ipynb - ")
         assert "-p threads 3 " in line
         assert (options.name, experiment) == run
-        assert (options.device, options.models_dir) == ("cuda", "kept models")
+        assert (options.device, options.models_dir) == ("cuda", str(Path("kept models").resolve()))
         assert (reproduce.ROOT / options.results_dir).resolve() == tmp_path
 
 
@@ -183,12 +183,42 @@ def test_a_line_of_the_list_can_be_run_as_it_is(reproduce, copy, capsys, tmp_pat
 def test_the_list_names_records_of_other_settings(reproduce, copy, made_up, tmp_path, capsys):
     made_up(width=99).save(tmp_path, "first")
     assert copy("--list", "first") == 0
-    assert "first-seed3.json has other settings" in capsys.readouterr().err
+    assert "first-seed3.json is in the way" in capsys.readouterr().err
 
 
 def test_the_script_runs_as_it_stands(reproduce):
     done = subprocess.run([sys.executable, reproduce.__file__, "--list", "no-such-row"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr.strip()) == (0, "", "0 runs, 0 of them recorded")
+    said = "no row in book/results/runs.yml is called no-such-row"
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (1, "", said)
+
+
+def test_a_record_that_cannot_be_read_is_named_and_made_again(reproduce, copy, tmp_path, capsys):
+    damaged = tmp_path / "synthetic" / "first-seed3.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{")
+    assert copy("--list", "first") == 0
+    said = capsys.readouterr()
+    assert f"not counted: {damaged}: not a JSON file" in said.err
+    assert f"{damaged} is in the way" in said.err
+    assert said.out.count("papermill") == 1
+
+
+def test_a_record_that_cannot_be_written_costs_only_its_own_run(reproduce, copy, monkeypatch, capsys):
+    full = [OSError("disk full")]
+
+    def write(path, text):
+        if full:
+            raise full.pop()
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    some = next(iter(sorted((reproduce.ROOT / "book" / "results" / "humaneva").glob("*.json")))).read_text()
+    monkeypatch.setattr(reproduce, "make_record", lambda task, stopped: (some, None))
+    monkeypatch.setattr(reproduce, "write_atomically", write)
+    assert copy() == 1
+    said = capsys.readouterr().out
+    assert said.count("failed\nOSError: disk full") == 1
+    assert said.count("report_mpjpe") == 1
 
 
 # ---- Stopped and killed

@@ -156,10 +156,15 @@ def test_every_parameter_says_what_it_means_and_when_it_counts():
         assert set(parameter.methods) <= set(METHODS)
 
 
-def test_notebook_parameters_find_literals_misspelt_ones_too():
-    namespace = dict(width=3, sede=1, device="cpu", _i=2, json=json, run=shutil)
+def test_notebook_parameters_find_values_of_any_kind_and_misspelt_names():
+    namespace = dict(width=3, sede=1, device="cpu", _i=2, json=json, run=shutil, In=[""], Out={})
     assert notebook_parameters(namespace) == dict(width=3, sede=1)
     assert notebook_options(namespace) == Options(device="cpu")
+    for value in (["S1"], None, {}, Path("S1")):
+        with pytest.raises(ValueError, match="subjects must be str, got"):
+            Experiment.parse(notebook_parameters(dict(subjects=value)))
+    with pytest.raises(ValueError, match="unknown parameter 'subject'"):
+        Experiment.parse(notebook_parameters(dict(subject=["S1"])))
 
 
 @pytest.mark.parametrize("name", ["../up", "/tmp/x", "a/b", "two\nlines", "..", "a b"])

@@ -264,13 +264,35 @@ def test_only_the_librarys_pages_have_raw_restructuredtext():
     assert {path.parent for path in pages if "{eval-rst}" in path.read_text()} == {ROOT / "book" / "api"}
 
 
+def run_task(folder, *arguments, **array):
+    """What a task of a job array of book/slurm.sh returns and complains of."""
+    environment = os.environ | {f"SLURM_ARRAY_TASK_{name.upper()}": str(value) for name, value in array.items()}
+    command = [ROOT / "book" / "slurm.sh", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
 def run_array(tmp_path, commands, tasks):
-    """What each task of a job array of book/slurm.sh returns and complains of."""
+    """The same of each task of an array."""
     (tmp_path / "runs.txt").write_text("".join(f"{command}\n" for command in commands))
     for task in range(1, tasks + 1):
-        array = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": str(tasks)}
-        command = [ROOT / "book" / "slurm.sh", "runs.txt"]
-        yield subprocess.run(command, cwd=tmp_path, env=os.environ | array, capture_output=True, text=True)
+        yield run_task(tmp_path, "runs.txt", id=task, count=tasks, min=1, max=tasks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "array", "complaint"),
+    [
+        ([], dict(id=1, count=1, min=1, max=1), "the file of commands is missing"),
+        (["runs.txt"], {}, "submit it with --array"),
+        (["typo.txt"], dict(id=1, count=1, min=1, max=1), "typo.txt cannot be read"),
+        (["runs.txt"], dict(id=3, count=2, min=1, max=3), "an array without gaps is expected"),
+    ],
+)
+def test_a_job_array_that_would_leave_lines_out_fails(tmp_path, arguments, array, complaint):
+    (tmp_path / "runs.txt").write_text("touch done\n")
+    done = run_task(tmp_path, *arguments, **array)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+    assert not (tmp_path / "done").exists()
 
 
 @pytest.mark.parametrize("tasks", [1, 3, 12])
@@ -315,15 +337,15 @@ def repository(tmp_path):
     return folder
 
 
-def release(folder, out):
+def release(folder, out, umask=-1):
     command = [sys.executable, "book/release.py", "--out", str(out)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, umask=umask)
 
 
 @pytest.mark.slow
 def test_a_release_is_one_archive_whose_checksums_hold(repository, tmp_path):
-    for out in ("first", "second"):
-        done = release(repository, tmp_path / out)
+    for out, umask in (("first", 0o022), ("second", 0o077)):
+        done = release(repository, tmp_path / out, umask)
         assert done.returncode == 0, done.stderr
     name = f"posekit-{PROJECT['version']}"
     first, second = ((tmp_path / out / f"{name}.zip").read_bytes() for out in ("first", "second"))
