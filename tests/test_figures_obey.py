@@ -417,17 +417,18 @@ def test_without_webgl_the_still_stays(one_page):
 
 def test_panels_that_the_browser_took_away_are_drawn_again(tmp_path, small):
     one = pose_figure(small.poses_world[:9], HUMANEVA_15, frame_rate=small.frame_rate)
-    with launched("--max-active-webgl-contexts=2") as chromium:
-        with Visit(chromium, figures_page(tmp_path, [one] * 3), "page") as opened:
-            first = Reader(opened, 0).figure
-            Reader(opened, 1), Reader(opened, 2)
-            opened.page.wait_for_function("f => !f.dataset.ready", arg=first)
-            assert first.query_selector(".pk-still").is_visible()
-            assert first.query_selector(".pk-canvas, .pk-controls") is None
-            again = Reader(opened, 0)
-            again.drag(60, 4)
-            assert len(again.figure.query_selector_all(".pk-canvas, .pk-controls")) == 2
-            assert all("Too many active WebGL contexts" in said for said in opened.complaints)
+    flags = "--max-active-webgl-contexts=2"
+    page = figures_page(tmp_path, [one] * 3)
+    with launched(flags) as chromium, Visit(chromium, page, "page") as opened:
+        first = Reader(opened, 0).figure
+        Reader(opened, 1), Reader(opened, 2)
+        opened.page.wait_for_function("f => !f.dataset.ready", arg=first)
+        assert first.query_selector(".pk-still").is_visible()
+        assert first.query_selector(".pk-canvas, .pk-controls") is None
+        again = Reader(opened, 0)
+        again.drag(60, 4)
+        assert len(again.figure.query_selector_all(".pk-canvas, .pk-controls")) == 2
+        assert all("Too many active WebGL contexts" in said for said in opened.complaints)
 
 
 def test_keys_with_alt_are_the_browsers(reader):
