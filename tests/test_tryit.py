@@ -462,6 +462,13 @@ def test_without_scripts_the_page_says_so(browser, address):
         assert visit.page.query_selector(".pk-tryit .pk-still svg").bounding_box()["height"] > 200
 
 
+def test_on_paper_the_still_stands_without_the_numbers_of_another_pose(visit):
+    visit.page.emulate_media(media="print")
+    assert visit.page.query_selector(".pk-tryit .pk-still svg").bounding_box()["width"] > 400
+    for one in (".pk-status", ".pk-told", ".pk-camera", ".pk-editor", ".pk-lifted canvas"):
+        assert not visit.page.locator(f".pk-tryit {one}").is_visible()
+
+
 def test_the_weights_are_small_and_trained_only_when_something_changed(site):
     assert (site / "_static" / "tryit" / "weights.bin").stat().st_size < 2_500_000
     manifest = prepared(ROOT) / "manifest.json"
