@@ -259,6 +259,19 @@ def test_a_camera_that_is_pulled_out_is_let_go(browser, address):
         visit.page.wait_for_selector(".pk-yourself[data-on=false]")
 
 
+@pytest.mark.parametrize(("missing", "message"), [("*.data", "The detector did not load"), ("*.tflite", "Something failed")])
+def test_a_detector_that_does_not_come_is_told_and_tried_again(browser, address, walker, missing, message):
+    hurry = "const wait = setTimeout; window.setTimeout = (act, ms, ...said) => wait(act, ms > 60000 ? 1000 : ms, ...said);"
+    with opened(browser, address, change=hurry) as visit:
+        visit.page.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+        choose(visit, walker / "photo.jpg")
+        told(visit, message)
+        visit.page.unroute(f"**/{missing}")
+        visit.page.evaluate("window.setTimeout = () => {}")  # all the time that it needs
+        choose(visit, walker / "photo.jpg")
+        check_person(visit)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_on_a_phone_nothing_is_cut_off(browser, address, theme):
     with opened(browser, address, width=360, theme=theme) as visit:
