@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from visits import Visit, figures_page, launched, needs_browser
+from visits import Visit, figures_page, needs_browser
 
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA
@@ -404,31 +404,6 @@ def test_a_room_shapes_no_letters_for_the_axes_that_nobody_sees(browser, one_pag
         opened.page.reload()
         opened.page.wait_for_function("document.querySelector('figure.pk-figure').dataset.ready", timeout=120_000)
         assert not any(opened.page.evaluate("letters"))
-
-
-def test_without_webgl_the_still_stays(one_page):
-    with launched("--disable-3d-apis") as chromium, Visit(chromium, one_page, "page") as opened:
-        shown, chart = (Reader(opened, number).figure for number in (ALONE, CHART))
-        assert shown.query_selector(".pk-still").is_visible()
-        assert shown.query_selector(".pk-canvas, .pk-controls") is None
-        assert chart.query_selector(".pk-canvas").is_visible()
-        assert opened.complaints == []
-
-
-def test_panels_that_the_browser_took_away_are_drawn_again(tmp_path, small):
-    one = pose_figure(small.poses_world[:9], HUMANEVA_15, frame_rate=small.frame_rate)
-    flags = "--max-active-webgl-contexts=2"
-    page = figures_page(tmp_path, [one] * 3)
-    with launched(flags) as chromium, Visit(chromium, page, "page") as opened:
-        first = Reader(opened, 0).figure
-        Reader(opened, 1), Reader(opened, 2)
-        opened.page.wait_for_function("f => !f.dataset.ready", arg=first)
-        assert first.query_selector(".pk-still").is_visible()
-        assert first.query_selector(".pk-canvas, .pk-controls") is None
-        again = Reader(opened, 0)
-        again.drag(60, 4)
-        assert len(again.figure.query_selector_all(".pk-canvas, .pk-controls")) == 2
-        assert all("Too many active WebGL contexts" in said for said in opened.complaints)
 
 
 def test_keys_with_alt_are_the_browsers(reader):
