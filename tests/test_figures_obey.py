@@ -404,3 +404,13 @@ def test_a_room_shapes_no_letters_for_the_axes_that_nobody_sees(browser, one_pag
         opened.page.reload()
         opened.page.wait_for_function("document.querySelector('figure.pk-figure').dataset.ready", timeout=120_000)
         assert not any(opened.page.evaluate("letters"))
+
+
+def test_keys_with_alt_are_the_browsers(reader):
+    hand = reader(COMPARED)
+    before = hand.eyes()
+    prevented = (
+        "canvas => !canvas.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft', altKey: true, cancelable: true}))"
+    )
+    assert not hand.canvas.evaluate(prevented)
+    assert hand.eyes() == before

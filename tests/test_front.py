@@ -159,6 +159,31 @@ def test_it_plays_pauses_and_rests_where_motion_is_not_wanted(browser, address, 
         assert moving.page.evaluate(drawn) == stopped
 
 
+def test_the_view_does_not_jump_after_a_pause(browser, address):
+    """Where the floor's first line starts shows the view; the clock is put on by half a sway."""
+    where = """() => {
+        const { moveTo } = CanvasRenderingContext2D.prototype;
+        CanvasRenderingContext2D.prototype.moveTo = function (x, y) {
+            if (this.canvas.parentNode.className === 'pk-room') (window.starts ??= []).push([x, y]);
+            return moveTo.call(this, x, y);
+        };
+    }"""
+    with opened(browser, address, reduced_motion="no-preference") as visit:
+        visit.page.wait_for_timeout(4500)
+        visit.page.evaluate(where)
+
+        def floor():
+            visit.page.evaluate("() => { starts = []; }")
+            visit.page.wait_for_function("window.starts?.length > 20")
+            return np.array(visit.page.evaluate("starts[0]"))
+
+        before = floor()
+        visit.page.get_by_role("button", name="Pause").click()
+        visit.page.evaluate("() => { const now = performance.now.bind(performance); performance.now = () => now() + 7000; }")
+        visit.page.get_by_role("button", name="Play").click()
+        assert np.abs(floor() - before).max() < 60  # pixels
+
+
 def test_three_panels_in_step_turn_together(visit):
     panels = visit.page.locator(".pk-panel canvas")
     panels.first.scroll_into_view_if_needed()
@@ -183,7 +208,8 @@ def test_without_scripts_and_on_paper_stills_stand_there(browser, address, visit
         assert plain.page.locator(".pk-lifting .pk-still line").count() > 50
     visit.page.emulate_media(media="print")
     assert visit.page.locator(".pk-lifting .pk-still svg").is_visible()
-    assert not top(visit).is_visible()
+    for of_another_moment in (".pk-lifting canvas", ".pk-off", ".pk-now >> nth=0"):
+        assert not visit.page.locator(of_another_moment).is_visible()
 
 
 def test_in_the_dark_it_is_drawn_in_other_colours(visit):

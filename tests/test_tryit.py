@@ -160,6 +160,24 @@ def test_a_drag_moves_the_lifted_skeleton(visit):
     assert visit.page.inner_text(".pk-status").startswith("Left knee:")
 
 
+def test_the_right_button_moves_no_joint(visit):
+    before = picture(visit)
+    _, x, y = knee(visit)
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down(button="right")
+    visit.page.mouse.move(x + 30, y - 20, steps=4)
+    visit.page.mouse.up(button="right")
+    assert (picture(visit) == before).all()
+
+
+@pytest.mark.parametrize("modifier", ["altKey", "ctrlKey", "metaKey"])
+def test_keys_with_alt_or_ctrl_are_the_browsers(visit, modifier):
+    press = """(e, modifier) => !e.dispatchEvent(new KeyboardEvent(
+        'keydown', { key: 'ArrowLeft', [modifier]: true, bubbles: true, cancelable: true }))"""
+    assert not knee(visit)[0].evaluate(press, modifier)
+    assert not visit.page.locator(".pk-lifted canvas").evaluate(press, modifier)
+
+
 def test_keys_move_a_joint_and_a_button_puts_it_back(visit):
     before = skeleton(visit)
     handle, _, _ = knee(visit)
@@ -289,6 +307,64 @@ def test_a_link_that_is_none_is_refused(browser, address, visit, link):
     assert skeleton(visit) == pytest.approx(untouched)
 
 
+def test_a_link_to_a_section_of_the_page_leaves_the_pose(visit):
+    before = skeleton(visit)
+    handle, _, _ = knee(visit)
+    handle.press("ArrowUp")
+    skeleton(visit, unlike=before)
+    visit.page.evaluate("location.hash = 'elsewhere'")
+    visit.page.wait_for_timeout(300)
+    assert visit.page.evaluate(GHOST) == "start"
+    visit.page.evaluate("location.hash = 'example=2&camera=40,1.2,4,0'")
+    visit.page.wait_for_function(f"({GHOST})() === 'truth'")
+    assert visit.page.get_by_role("combobox", name="Pose").input_value() == "2"
+
+
+def test_what_a_refused_link_is_told_is_told_once_and_goes(visit):
+    refused = visit.page.get_by_text("could not be read")
+    for example in (98, 99):
+        visit.page.evaluate("example => { location.hash = `example=${example}` }", example)
+        refused.wait_for()
+    slide(visit, "Height", 2)
+    refused.wait_for(state="detached")
+
+
+def test_the_joints_of_a_link_stay_with_its_example(address, visit):
+    held = []
+    visit.page.goto("about:blank")
+    visit.page.route("**/weights.bin", lambda route: held.append(route))
+    visit.page.goto(f"{address}/{PAGE}.html#example=0&camera=40,1.2,4,0&joints={';'.join(['99,99'] * 15)}&moved=1")
+    visit.page.wait_for_selector(".pk-tryit[data-ready=true]")
+    visit.page.get_by_role("combobox", name="Pose").select_option(index=3)
+    while not held:
+        visit.page.wait_for_timeout(50)
+    held[0].continue_()
+    visit.page.wait_for_function("document.querySelector('.pk-status').textContent")
+    visit.page.wait_for_timeout(300)
+    assert visit.page.evaluate(GHOST) == "truth"
+
+
+def test_without_its_weights_the_page_says_so_once_until_they_come(browser, address):
+    with Visit(browser, address, "search", reduced_motion="reduce") as visit:
+        visit.page.route("**/weights.bin", lambda route: route.fulfill(status=404))
+        visit.page.goto(f"{address}/{PAGE}.html")
+        alert = visit.page.locator(".pk-tryit [role=alert]")
+        alert.wait_for()
+        assert visit.page.locator(".pk-tryit .pk-still svg").is_visible()
+        for height in (2, 3):
+            slide(visit, "Height", height)
+            visit.page.wait_for_timeout(300)
+        visit.page.get_by_role("button", name="Take a wrist").click()
+        knee(visit)[0].press("ArrowUp")
+        assert alert.count() == 1
+        assert all("weights.bin" in said for said in visit.complaints)
+        visit.page.unroute("**/weights.bin")
+        slide(visit, "Told higher by", 0.2)
+        visit.page.get_by_text("(guessed)").wait_for()  # the wrist that was asked for
+        assert alert.count() == 0
+        assert not visit.page.locator(".pk-tryit .pk-still svg").is_visible()
+
+
 def test_what_to_look_for_are_buttons_that_do_it(visit):
     buttons = visit.page.locator(".pk-look")
     assert buttons.count() == 7
@@ -368,10 +444,29 @@ def test_a_finger_drags_a_joint_and_not_the_page(browser, address):
         assert visit.complaints == []
 
 
+def test_a_second_finger_leaves_the_joint_to_the_first(browser, address):
+    with opened(browser, address, width=700, has_touch=True) as visit:
+        handle, x, y = knee(visit)
+        away = x + 90, y - 60
+        beside = x + 80, y - 80
+        visit.fingers([[(x, y)], [(x + 20, y)], [(x + 20, y), beside], [(x + 20, y), away], []])
+        box = handle.bounding_box()
+        assert box["x"] + box["width"] / 2 == pytest.approx(x + 20, abs=3)
+        assert box["y"] + box["height"] / 2 == pytest.approx(y, abs=3)
+        assert visit.complaints == []
+
+
 def test_without_scripts_the_page_says_so(browser, address):
     with Visit(browser, address, PAGE, java_script_enabled=False) as visit:
         assert visit.page.get_by_text("Without JavaScript this page cannot lift.").is_visible()
         assert visit.page.query_selector(".pk-tryit .pk-still svg").bounding_box()["height"] > 200
+
+
+def test_on_paper_the_still_stands_without_the_numbers_of_another_pose(visit):
+    visit.page.emulate_media(media="print")
+    assert visit.page.query_selector(".pk-tryit .pk-still svg").bounding_box()["width"] > 400
+    for one in (".pk-status", ".pk-told", ".pk-camera", ".pk-editor", ".pk-lifted canvas"):
+        assert not visit.page.locator(f".pk-tryit {one}").is_visible()
 
 
 def test_the_weights_are_small_and_trained_only_when_something_changed(site):

@@ -224,6 +224,54 @@ def test_without_a_camera_or_a_detector_the_page_says_why(browser, address, chan
         assert visit.complaints == []
 
 
+def test_a_file_takes_over_from_a_camera_that_nobody_allows(browser, address, walker):
+    with opened(browser, address, change="navigator.mediaDevices.getUserMedia = () => new Promise(() => {})") as visit:
+        press(visit, "Use the camera")
+        choose(visit, walker / "notes.txt")
+        told(visit, "notes.txt is neither")
+        assert visit.complaints == []
+
+
+def without_detector(visit):
+    """The detector's files are asked for, and never come."""
+    visit.page.route("**/mediapipe-pose/**", lambda route: None)
+
+
+def test_after_a_stop_while_the_detector_loads_another_file_is_opened(browser, address, walker):
+    with opened(browser, address) as visit:
+        without_detector(visit)
+        choose(visit, walker / "photo.jpg")
+        press(visit, "Stop")
+        told(visit, "Stopped")
+        choose(visit, walker / "notes.txt")
+        told(visit, "notes.txt is neither")
+
+
+def test_a_camera_that_is_pulled_out_is_let_go(browser, address):
+    keep = """const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (asked) => (window.kept = await ask(asked));"""
+    with opened(browser, address, change=keep) as visit:
+        without_detector(visit)
+        press(visit, "Use the camera")
+        visit.page.wait_for_selector(".pk-yourself[data-on=true]")
+        visit.page.evaluate("kept.getTracks()[0].dispatchEvent(new Event('ended'))")
+        told(visit, "The camera stopped")
+        visit.page.wait_for_selector(".pk-yourself[data-on=false]")
+
+
+@pytest.mark.parametrize(("missing", "message"), [("*.data", "The detector did not load"), ("*.tflite", "Something failed")])
+def test_a_detector_that_does_not_come_is_told_and_tried_again(browser, address, walker, missing, message):
+    hurry = "const wait = setTimeout; window.setTimeout = (act, ms, ...said) => wait(act, ms > 60000 ? 1000 : ms, ...said);"
+    with opened(browser, address, change=hurry) as visit:
+        visit.page.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+        choose(visit, walker / "photo.jpg")
+        told(visit, message)
+        visit.page.unroute(f"**/{missing}")
+        visit.page.evaluate("window.setTimeout = () => {}")  # all the time that it needs
+        choose(visit, walker / "photo.jpg")
+        check_person(visit)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_on_a_phone_nothing_is_cut_off(browser, address, theme):
     with opened(browser, address, width=360, theme=theme) as visit:

@@ -24,17 +24,18 @@
     let playing = !still();
     let now = still() ? 0.35 * length : FADE;
     let before = null;
-    const state = () => {
+    const state = (passed = 0) => {
       const at = now / seconds;
       const frame = Math.min(Math.floor(at), frames - 2);
       const fade = still() ? 1 : Math.min(1, now / FADE, (length - now) / FADE);
-      return { frame, part: at - frame, fade: Math.max(fade, 0.02), playing };
+      return { frame, part: at - frame, fade: Math.max(fade, 0.02), passed };
     };
     const tick = (time) => {
       if (!playing || !shown.size) return (before = null);
-      if (before !== null) now = (now + Math.min(time - before, 100) / 1000) % length;
+      const passed = before === null ? 0 : Math.min(time - before, 100) / 1000; // seconds
+      now = (now + passed) % length;
       before = time;
-      tell(state());
+      tell(state(passed));
       requestAnimationFrame(tick);
     };
     const watcher = new IntersectionObserver((entries) => {
@@ -108,14 +109,13 @@
       const now = own(moment);
       if (live && location.protocol !== "file:") ask({ pose: now.pose, camera, fade: now.fade });
       if (!live || location.protocol === "file:" || !place.dataset.live) show({ ...now, pixels: project(now.pose) });
-      if (moment.playing && !view.touched && view.out === 1) {
-        started ??= performance.now();
-        const turned = SWAY.by * Math.sin((2 * Math.PI * (performance.now() - started)) / 1000 / SWAY.seconds);
-        view.azimuth += turned - swayed;
-        swayed = turned;
-      }
+      if (view.touched || view.out < 1) return;
+      played += moment.passed;
+      const turned = SWAY.by * Math.sin((2 * Math.PI * played) / SWAY.seconds);
+      view.azimuth += turned - swayed;
+      swayed = turned;
     };
-    let [started, swayed] = [null, 0];
+    let [played, swayed] = [0, 0]; // since the view stands free: seconds, radians
 
     const pause = element("button", { type: "button", className: "pk-play" }, still() ? "Play" : "Pause");
     pause.addEventListener("click", () => (pause.textContent = time.toggle() ? "Pause" : "Play"));

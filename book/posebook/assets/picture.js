@@ -57,7 +57,7 @@ window.posebook ??= {};
     drawn.root.append(...handles);
     let spots = null; // where the handles are; that of a missing joint stays where it was
     let missing = null;
-    let grabbed = null; // {joint, from, time, offset, moves} while dragging
+    let grabbed = null; // {joint, pointer, from, time, offset, moves} while dragging
     let last = null; // what was grabbed last
 
     const inside = (value, low) => Math.min(Math.max(value, low), low + side);
@@ -77,10 +77,11 @@ window.posebook ??= {};
     };
 
     drawn.root.addEventListener("pointerdown", (event) => {
-      if (!event.target.closest(".pk-joint")) return;
+      if (event.button !== 0 || grabbed || !spots || !event.target.closest(".pk-joint")) return;
       const at = under(event);
       const joint = chosen(at, event.timeStamp);
-      grabbed = { joint, from: at, time: event.timeStamp, offset: [spots[joint][0] - at[0], spots[joint][1] - at[1]] };
+      const offset = [spots[joint][0] - at[0], spots[joint][1] - at[1]];
+      grabbed = { joint, pointer: event.pointerId, from: at, time: event.timeStamp, offset };
       last = grabbed;
       const [handle, above] = [handles[joint], handles[joint].parentNode.lastElementChild];
       if (handle !== above) above.after(handle); // on top of the others; a handle moved at each press knows no double click
@@ -89,19 +90,25 @@ window.posebook ??= {};
       event.preventDefault();
     });
     drawn.root.addEventListener("pointermove", (event) => {
-      if (!grabbed) return;
+      if (event.pointerId !== grabbed?.pointer) return;
       const at = under(event);
       grabbed.moves ||= away(grabbed.from, at) > 2; // a click is no drag
       if (grabbed.moves) move(grabbed.joint, [at[0] + grabbed.offset[0], at[1] + grabbed.offset[1]]);
     });
     // A finger on a joint must not scroll the page as well; touch-action has no effect on the parts of an SVG.
     drawn.root.addEventListener("touchmove", (event) => grabbed && event.preventDefault(), { passive: false });
-    for (const ending of ["pointerup", "pointercancel"]) drawn.root.addEventListener(ending, () => (grabbed = null));
+    for (const ending of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      drawn.root.addEventListener(ending, (event) => {
+        const passedOn = ending === "lostpointercapture" && event.target !== drawn.root; // a finger's, from the joint to the picture
+        if (event.pointerId === grabbed?.pointer && !passedOn) grabbed = null;
+      });
+    }
     const toggle = (joint) => onToggle?.(joint, missing[joint] ? spots[joint] : null);
     drawn.root.addEventListener("dblclick", (event) => {
       if (last && away(spots[last.joint], under(event)) < GRIP * side) toggle(last.joint);
     });
     drawn.root.addEventListener("keydown", (event) => {
+      if (!spots || event.altKey || event.ctrlKey || event.metaKey) return; // those are the browser's
       const joint = handles.indexOf(event.target);
       const step = event.shiftKey ? 1 : STEP;
       const ways = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };

@@ -20,6 +20,14 @@
     return plotlyLoading;
   }
 
+  let webgl = null;
+  function hasWebgl() {
+    if (webgl !== null) return webgl;
+    const context = document.createElement("canvas").getContext("webgl");
+    context?.getExtension("WEBGL_lose_context")?.loseContext(); // a browser has only so many
+    return (webgl = Boolean(context));
+  }
+
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
     made.append(...children);
@@ -29,8 +37,9 @@
   async function draw(figure) {
     const spec = JSON.parse(figure.querySelector("script").textContent);
     const { meta } = spec.layout;
-    const Plotly = await loadPlotly();
     const scenes = Object.keys(spec.layout).filter(isScene);
+    if (scenes.length && !hasWebgl()) return done(figure); // plotly would draw an error; the still stays
+    const Plotly = await loadPlotly();
     const isChart = Boolean(spec.layout.yaxis?.title);
     if (!isChart) Object.assign(spec.layout, { showlegend: false, margin: { l: 8, r: 8, t: 30, b: 8 } }); // the key is HTML
     const { dress, resting } = window.posebookBodies;
@@ -43,22 +52,41 @@
     figure.querySelector(".pk-still").after(canvas);
     const narrow = arrange(spec.layout, canvas);
     const config = { displaylogo: false, responsive: true, displayModeBar: false, scrollZoom: false };
+    const observers = [];
+    canvas.addEventListener("webglcontextlost", () => undraw(Plotly, figure, canvas, observers), { capture: true, once: true });
     await Plotly.newPlot(canvas, { data: spec.data, layout: spec.layout, config });
+    if (!canvas.isConnected) return; // lost meanwhile
+    for (const scene of scenes) canvas._fullLayout[scene]._scene.glplot.oncontextloss = null; // plotly would try for ever
     figure.classList.add("pk-drawn");
-    figure.style.minHeight = "";
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", meta.alt);
     // Plotly takes touches for drags; a tap still reaches it as a click, which shows a chart's values.
     canvas.addEventListener("touchstart", (event) => event.stopPropagation(), { capture: true, passive: true });
     const view = scenes.length ? turnable(Plotly, canvas, scenes, meta.alt) : null;
-    place(Plotly, canvas, meta, view, narrow);
+    if (meta.narrow) observers.push(place(Plotly, canvas, meta, view, narrow));
     if (spec.motion || meta.roots) canvas.after(controls(Plotly, canvas, moving, people, meta));
-    new MutationObserver(() => repaint(Plotly, canvas, spec)).observe(document.documentElement, {
-      attributes: true,
-      attributeFilter: ["data-theme"],
-    });
+    const theme = new MutationObserver(() => repaint(Plotly, canvas, spec));
+    theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    observers.push(theme);
+    done(figure);
+  }
+
+  function done(figure) {
+    figure.style.minHeight = "";
     figure.dataset.ready = "true";
     figure.dispatchEvent(new Event("pk-drawn"));
+  }
+
+  // A browser that has drawn too many panels takes the oldest away again: the still stands in until the figure comes near anew.
+  function undraw(Plotly, figure, canvas, observers) {
+    for (const observer of observers) observer.disconnect();
+    figure.querySelector(".pk-controls")?.remove();
+    canvas.remove();
+    Plotly.purge(canvas);
+    figure.classList.remove("pk-drawn");
+    delete figure.dataset.ready;
+    lost.add(figure);
+    watcher.observe(figure);
   }
 
   // ---- colours ----
@@ -109,15 +137,16 @@
   }
 
   function place(Plotly, canvas, meta, view, was) {
-    if (!meta.narrow) return;
-    new ResizeObserver(() => {
+    const observer = new ResizeObserver(() => {
       const narrow = isNarrow(canvas);
       if (narrow === was) return;
       was = narrow;
       const { eye, keys } = placement(meta, narrow);
       Plotly.relayout(canvas, keys);
       if (eye) view?.fit(eye);
-    }).observe(canvas);
+    });
+    observer.observe(canvas);
+    return observer;
   }
 
   // ---- one viewpoint for all panels, turned by mouse, touch and keys ----
@@ -137,6 +166,7 @@
     let waiting = false;
     const apply = () => {
       waiting = false;
+      if (!canvas.isConnected) return;
       const flat = now.distance * Math.cos(now.height);
       const eye = {
         x: flat * Math.cos(now.azimuth),
@@ -217,7 +247,7 @@
       Home: home,
     };
     canvas.addEventListener("keydown", (event) => {
-      if (!moves[event.key] || event.ctrlKey || event.metaKey) return;
+      if (!moves[event.key] || event.altKey || event.ctrlKey || event.metaKey) return; // those are the browser's
       moves[event.key]();
       event.preventDefault();
     });
@@ -283,7 +313,7 @@
         while (asked !== null) {
           const next = asked;
           asked = null;
-          await put(next);
+          if (canvas.isConnected) await put(next);
         }
       } finally {
         drawing = false;
@@ -344,10 +374,12 @@
   const NEAR = 300; // pixels beside the window
   const begin = (figure) => draw(figure).catch((error) => console.error(error));
   const isNear = ({ top, bottom }) => top < innerHeight + NEAR && bottom > -NEAR;
+  const lost = new Set(); // figures without their panels; drawn again in sight, two could take them from each other for ever
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
-        if (!entry.isIntersecting) continue;
+        if (!entry.isIntersecting) lost.delete(entry.target);
+        if (!entry.isIntersecting || lost.has(entry.target)) continue;
         watcher.unobserve(entry.target);
         begin(entry.target);
       }

@@ -29,27 +29,30 @@ window.posebook ??= {};
     return Object.assign(element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input), { set });
   }
 
-  // Fills a figure; what it returns draws a camera, its 2D pose and the person lifted from it. The view keeps to `about`, the
+  // Fills a figure, whose still stands there until the first drawing; what it returns draws a camera, its 2D pose and the person lifted from it. The view keeps to `about`, the
   // person's root unless something steadier is given.
   function room(figure, manifest, label) {
     const { stage, freeView, swingOut, around, still } = window.posebook;
     const view = freeView(0, 0.24, 0);
     const canvas = element("canvas", { className: "pk-stage" });
     const { draw, corners } = stage(canvas, { ...manifest, view, label });
-    figure.append(element("div", { className: "pk-room" }, canvas), element("figcaption", {}, "The lifted pose: drag to turn it"));
-    figure.classList.add("pk-drawn");
-    let swung = false;
+    const begin = () => {
+      figure.append(element("div", { className: "pk-room" }, canvas), element("figcaption", {}, "The lifted pose: drag to turn it"));
+      figure.classList.add("pk-drawn");
+      setTimeout(() => swingOut(view), still() ? 0 : 600);
+    };
     return ({ camera: eye, flat, person, ghost, about = person[0] }) => {
       const [x, y, z] = about;
       const back = eye.R[2].map((value) => -value);
       const away = distance(eye.center, about);
       const camera = { ...eye, plane: PLANE * away };
-      if (!swung) view.azimuth = Math.atan2(back[1], back[0]) + 0.75;
+      if (!canvas.isConnected) {
+        view.azimuth = Math.atan2(back[1], back[0]) + 0.75;
+        begin();
+      }
       canvas.shown = { camera, flat, person, ghost }; // for the tests
       const fit = [...around([x - 0.5, y - 0.5], [x + 0.5, y + 0.5], Math.max(1.75, z + 0.85)), ...corners(camera)];
       draw({ camera, flat, person, truth: ghost, ahead: away, middle: about, fit, margins: { side: 10, top: 14, bottom: 10 } });
-      if (!swung) setTimeout(() => swingOut(view), still() ? 0 : 600);
-      swung = true;
     };
   }
 

@@ -353,7 +353,7 @@ window.posebook ??= {};
     for (const ending of ["pointerup", "pointercancel"]) canvas.addEventListener(ending, () => (held = null));
     canvas.addEventListener("keydown", (event) => {
       const ways = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] };
-      if (event.ctrlKey || event.metaKey || !(ways[event.key] || event.key === "Home")) return;
+      if (event.altKey || event.ctrlKey || event.metaKey || !(ways[event.key] || event.key === "Home")) return;
       event.preventDefault();
       if (event.key === "Home") turn(first.azimuth - view.azimuth, first.elevation - view.elevation);
       else turn(...ways[event.key]);
@@ -404,7 +404,8 @@ window.posebook ??= {};
   };
   posebook.mixPoses = (a, b, t) => a.map((joint, k) => mix(joint, b[k], t));
 
-  // Asks the worker, which the first question starts. While it is busy, only the latest question is kept.
+  // Asks the worker, which the first question starts, and the first one after a failure starts anew. While it is busy, only
+  // the latest question is kept.
   posebook.asker = (here, onAnswer, onFailure) => {
     let worker = null;
     let busy = false;
@@ -413,15 +414,20 @@ window.posebook ??= {};
       [busy, waiting] = [true, null];
       worker.postMessage(question);
     };
+    const fail = (message) => {
+      worker?.terminate();
+      [worker, busy, waiting] = [null, false, null];
+      onFailure(new Error(message));
+    };
     return (question) => {
       if (!worker) {
         worker = new Worker(new URL("tryit-worker.js", here));
-        worker.onerror = (event) => onFailure(new Error(event.message || "its script did not load"));
+        worker.onerror = (event) => fail(event.message || "its script did not load");
         worker.onmessage = ({ data }) => {
+          if (data.error) return fail(data.error);
           busy = false;
           if (waiting) post(waiting);
-          if (data.error) onFailure(new Error(data.error));
-          else onAnswer(data);
+          onAnswer(data);
         };
       }
       if (busy) waiting = question;

@@ -80,16 +80,25 @@
       ...fresh(), // pixels: null until a joint is touched; moved: whether one was moved, so that there is no true pose any more
       seen: null, // the 2D pose shown
       joint: null, // the last one touched
-      begun: null, // the answer to the untouched 2D pose
+      turn: 0, // grows with each new untouched 2D pose
+      begun: null, // the answer to it
+      next: null, // what to do once that is there
     };
     let hand = 0; // grows when the reader does something, and an animation has to give way
-    const ask = asker(here, show, (error) => fail(place, error));
+    const failure = element("p", { role: "alert" });
+    const refused = element("p", { role: "alert" }, "The link's pose could not be read, so this is the first example.");
+    const ask = asker(here, show, (error) => {
+      if (failure.isConnected) return; // said already
+      failure.textContent = failureInWords(error);
+      told.before(failure);
+    });
     const change = (joint, point, moved) => changeAll({ [joint]: point }, joint, moved);
     function changeAll(points, joint, moved) {
+      if (!state.begun) return; // the pose shown is another camera's
       const pixels = state.seen.map((point, k) => (k in points ? points[k] : point));
       if (!pixels.some(Boolean)) return; // from nothing nothing is lifted
       Object.assign(state, { joint, pixels, seen: pixels, moved });
-      edit.draw(pixels, moved ? state.begun?.truths[0] : null);
+      edit.draw(pixels, moved ? state.begun.truths[0] : null);
       question();
     }
     const edit = editor(
@@ -98,14 +107,15 @@
       (joint, point) => change(joint, point, state.moved),
     );
     const question = () => {
-      const { example, pixels, joint, moved, camera } = state;
+      refused.remove();
+      const { example, pixels, joint, moved, turn, camera } = state;
       const azimuth = manifest.examples[example].facing + radians(camera.direction);
       const here = { azimuth, height: camera.height, distance: camera.distance };
       const places = [here, { ...here, azimuth: azimuth + Math.PI / 2 }, { ...ABOVE, azimuth }];
-      ask({ example, pixels, joint, moved, places, height_error: camera.error });
+      ask({ example, pixels, joint, moved, turn, places, height_error: camera.error });
     };
-    const begin = () => {
-      Object.assign(state, { pixels: null, joint: null, moved: false });
+    const begin = (next = null) => {
+      Object.assign(state, { pixels: null, joint: null, moved: false, turn: state.turn + 1, begun: null, next });
       question();
     };
     const figure = place.querySelector("figure");
@@ -143,12 +153,14 @@
     panels[0].classList.add("pk-editor");
 
     function show(answer) {
-      const { example, pixels, joint, moved, camera, world, views, truths, focal, eye } = answer;
+      const { example, pixels, joint, moved, turn, camera, world, views, truths, focal, eye } = answer;
+      failure.remove();
       if (example !== state.example || (pixels === null) !== (state.pixels === null)) return; // asked before the reader went on
+      if (pixels && turn !== state.turn) return; // while the camera moves, untouched poses are shown even if late
       const truth = manifest.examples[example].pose;
       if (pixels === null) {
         state.seen = truths[0];
-        state.begun = answer;
+        if (turn === state.turn) state.begun = answer;
         edit.draw(state.seen);
       }
       const before = moved ? state.begun : null; // what joints are compared with once there is no true pose
@@ -160,6 +172,10 @@
       const lines = [moved ? "Grey is the pose before you moved a joint." : `The true pose is grey. ${errorInWords(world, truth)}`];
       if (joint !== null) lines.unshift(jointInWords(joint, camera, truth));
       status.textContent = lines.join(" ");
+      if (!state.begun) return;
+      const { next } = state;
+      state.next = null;
+      next?.();
     }
 
     function jointInWords(joint, camera, truth) {
@@ -170,51 +186,31 @@
       return `${capital(manifest.joints[joint])}${guessed}: ${depthInWords(camera, joint)}.${bone}`;
     }
 
-    menu.addEventListener("change", () => {
+    const goTo = (example, camera, next) => {
       hand += 1;
-      state.example = Number(menu.value);
-      begin();
-    });
-    again.addEventListener("click", begin);
+      state.example = menu.value = example;
+      setCamera(camera);
+      begin(next);
+    };
+    menu.addEventListener("change", () => goTo(Number(menu.value), {}));
+    again.addEventListener("click", () => goTo(state.example, {}));
     link.addEventListener("click", async () => {
       history.replaceState(null, "", toLink(state));
       const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
       status.textContent = copied ? "The link to this pose is copied." : "The address of this page is now a link to this pose.";
     });
+    const isLink = () => location.hash.startsWith("#example="); // others lead to sections of the page
     const follow = () => {
-      hand += 1;
-      if (!location.hash.startsWith("#example=")) return begin();
       const said = fromLink(location.hash, manifest);
-      const { pixels, ...rest } = said ?? fresh();
-      setCamera(rest.camera);
-      Object.assign(state, { example: rest.example, pixels: null, joint: null, moved: false });
-      menu.value = state.example;
-      question();
-      if (!said) told.before(element("p", { role: "alert" }, "The link's pose could not be read, so this is the first example."));
-      if (pixels) begun().then(() => changeAll({ ...pixels }, null, rest.moved));
+      const { example, camera, pixels, moved } = said ?? fresh();
+      goTo(example, camera, pixels && (() => changeAll({ ...pixels }, null, moved)));
+      if (!said) told.before(refused);
     };
-    // Resolves once the untouched 2D pose of the present example and camera is lifted.
-    const begun = () =>
-      new Promise((resolve) => {
-        state.begun = null;
-        const look = () => (state.begun ? resolve() : requestAnimationFrame(look));
-        look();
-      });
-    addEventListener("hashchange", follow);
+    addEventListener("hashchange", () => isLink() && follow());
 
     // ---- what to look for: each does what its sentence says ----
     const jointsCalled = (end) => manifest.joints.flatMap((name, k) => (name.endsWith(end) ? [k] : []));
-    const after = async (values, then) => {
-      hand += 1;
-      Object.assign(state, { example: 0, pixels: null, joint: null, moved: false });
-      menu.value = 0;
-      setCamera({ ...fresh().camera, ...values });
-      question();
-      if (then) {
-        await begun();
-        then();
-      }
-    };
+    const after = (values, next, example = 0) => goTo(example, { ...fresh().camera, ...values }, next);
     const walkRound = () => {
       after({ direction: 0 });
       if (still()) return after({ direction: 90 });
@@ -240,12 +236,7 @@
       "ankles-down": () => after({}, () => changeAll(Object.fromEntries(ankles.map((k) => [k, shifted(state.seen[k], 0, 25)])), ankles[0], true)),
       "no-wrist": () => after({}, () => change(wrist, null, false)),
       "far-wrist": () => after({}, () => change(wrist, shifted(state.seen[wrist], 110, -140), true)),
-      "arms-out": async () => {
-        await after({});
-        state.example = manifest.examples.length - 1;
-        menu.value = state.example;
-        begin();
-      },
+      "arms-out": () => after({}, null, manifest.examples.length - 1),
     };
     document.querySelectorAll("[class*='pk-look-']").forEach((name) => {
       const act = tries[name.className.match(/pk-look-([\w-]+)/)[1]];
@@ -268,13 +259,14 @@
       `${front} mm from the front, ${side} mm from the side.`;
     place.prepend(panels[0]);
     place.append(status, controls, camera, told, panels[1], panels[2], element("p", { className: "pk-accuracy" }, accuracy));
-    follow();
+    if (isLink()) follow();
+    else begin();
     place.dataset.ready = "true";
   }
 
-  function fail(place, error) {
+  function failureInWords(error) {
     const hint = location.protocol === "file:" ? " The page has to be served: python -m http.server --directory _build/html" : "";
-    place.append(element("p", { role: "alert" }, `The lifter could not be loaded (${error.message}).${hint}`));
+    return `The lifter could not be loaded (${error.message}).${hint}`;
   }
 
   const watcher = new IntersectionObserver(
@@ -284,7 +276,7 @@
         watcher.unobserve(target);
         fetchManifest()
           .then((manifest) => build(target, manifest))
-          .catch((error) => fail(target, error));
+          .catch((error) => target.append(element("p", { role: "alert" }, failureInWords(error))));
       }
     },
     { rootMargin: "300px" },

@@ -6,6 +6,7 @@
   const { asker, element, slider, room, metres, distance, radians, still } = window.posebook;
   const SIDE = 640; // pixels, of the square into which a picture is put, whose longer side it fills
   const SEEN = 0.5; // from this visibility on a joint counts as found
+  const PATIENCE = 180_000; // milliseconds, for the detector to load; where a file of it is missing, it never says so
   const STEADY = 0.85; // how much of where the view looks is kept from one frame of a video to the next
   const SLIDERS = [
     { name: "view", label: "Field of view", value: 65, min: 25, max: 110, step: 1, read: (value) => `${value}°` },
@@ -49,10 +50,11 @@
   }
 
   async function loadDetector(folder) {
-    await script(`${folder}pose.js`);
+    if (!window.Pose) await script(`${folder}pose.js`);
     const pose = new window.Pose({ locateFile: (name) => folder + name });
     pose.setOptions({ modelComplexity: 1 });
-    await pose.initialize();
+    const late = new Told("The detector did not load. The connection may be slow, or gone; choosing again tries once more.");
+    await Promise.race([pose.initialize(), new Promise((_, reject) => setTimeout(reject, PATIENCE, late))]);
     let found = null;
     pose.onResults(({ poseLandmarks }) => (found = poseLandmarks ?? null));
     let last = null;
@@ -89,7 +91,10 @@
       throw new Told(NO_CAMERA[error.name] ?? `The camera cannot be used (${error.message}).`);
     });
     const video = element("video", { srcObject: stream, muted: true, playsInline: true });
-    await video.play();
+    await video.play().catch((error) => {
+      close(video);
+      throw new Told(`The camera cannot be used (${error.message}).`);
+    });
     return video;
   }
 
@@ -116,11 +121,18 @@
 
   // ---- the page ----
   function build(place, manifest, { folder, bytes, keypoints, sources }) {
-    const state = { source: null, detector: null, landmarks: null, frame: null, about: null, busy: false, stands: false, asking: false };
+    const state = { source: null, detector: null, landmarks: null, frame: null, about: null, stands: false, asking: false };
     const ankles = manifest.joints.flatMap((name, k) => (name.endsWith("ankle") ? [k] : []));
     const onFloor = mean(manifest.examples.map(({ pose }) => Math.min(...ankles.map((joint) => pose[joint][2])))); // the lower ankle
     const values = Object.fromEntries(SLIDERS.map(({ name, value }) => [name, value]));
-    const ask = asker(here, show, fail);
+    const ask = asker(here, show, (error) => fail(error));
+    let turn = 0; // grows when a source is asked for or ended; who waits for something then gives up
+    let loading = null; // the detector, promised
+    const load = () =>
+      (loading ??= loadDetector(folder).catch((error) => {
+        loading = null; // so that the next source tries anew
+        throw error;
+      }));
 
     const button = (text, onclick) => element("button", { type: "button", className: "pk-play", onclick }, text);
     const input = element("input", { type: "file", accept: "image/*,video/*", hidden: true });
@@ -169,6 +181,7 @@
     }
 
     function end() {
+      turn += 1;
       close(state.source);
       Object.assign(state, { source: null, landmarks: null, frame: null, about: null });
       unlifted();
@@ -177,31 +190,35 @@
 
     // Opens a source, once the detector is there, and lifts who is in it until another one is opened.
     async function start(opening, welcome) {
-      if (state.busy) return;
-      state.busy = true;
       end();
+      const mine = turn;
       try {
         checkBrowser();
         if (!state.detector) say(`Loading the detector, ${Math.round(bytes / 1e6)} MB; this happens once.`);
         const source = await opening();
+        if (mine !== turn) return close(source);
         state.source = source; // so that Stop can end it, were the detector not to come
+        source.srcObject?.getTracks().forEach((track) => {
+          track.onended = () => fail(new Told("The camera stopped: it was pulled out, or may no longer be used."), source);
+        });
         toggle();
-        state.detector ??= await loadDetector(folder);
+        state.detector = await load();
+        if (mine !== turn) return;
         await state.detector.begin();
-        if (state.source !== source) return;
+        if (mine !== turn) return;
         say(welcome);
         state.stands = false;
         if (source instanceof HTMLVideoElement) run(source);
         else await look(source);
       } catch (error) {
-        fail(error);
-      } finally {
-        state.busy = false;
+        if (mine === turn) fail(error);
       }
     }
 
-    function fail(error) {
+    function fail(error, source = state.source) {
+      if (source !== state.source) return; // another one is open by now
       state.asking = false;
+      if (!(error instanceof Told)) loading = state.detector = null; // a detector that failed once fails again; the next source has a new one
       end();
       say(error instanceof Told ? error.message : `Something failed (${error.message}). Loading the page again may help.`);
     }
@@ -209,14 +226,14 @@
     function run(video) {
       video.onplay = video.onpause = toggle;
       if (!still() || video.srcObject) play(video);
-      else look(video).catch(fail); // where motion is not wanted, a video waits at its first picture
+      else look(video).catch((error) => fail(error, video)); // where motion is not wanted, a video waits at its first picture
       const step = async () => {
         if (state.source !== video) return;
         try {
           const fresh = !video.paused && video.readyState >= video.HAVE_CURRENT_DATA;
           if (fresh && !state.asking) await look(video); // the last frame is lifted and drawn before the next one is looked at
         } catch (error) {
-          return fail(error);
+          return fail(error, video);
         }
         requestAnimationFrame(step); // which rests while the page is hidden
       };
@@ -250,7 +267,7 @@
         const feet = stands ? [] : ankles.filter((joint) => pixels[joint]);
         const stand = feet.length ? { joints: feet, height: onFloor, between: [range.min, range.max] } : null;
         state.asking = true;
-        return ask({ pixels, camera: cameraOf(values), stand });
+        return ask({ pixels, camera: cameraOf(values), stand, turn });
       }
       unlifted();
       say(pixels ? PART : NOBODY);
@@ -261,9 +278,9 @@
       told.textContent = "";
     }
 
-    function show({ pixels, camera, world, stand }) {
+    function show({ pixels, camera, world, stand, turn: asked }) {
       state.asking = false;
-      if (!state.source || !state.landmarks) return; // asked before it ended
+      if (asked !== turn || !state.landmarks) return; // asked before it ended
       if (stand) {
         state.stands = true;
         values.above = camera.center[2];
