@@ -20,14 +20,6 @@
     return plotlyLoading;
   }
 
-  let webgl = null;
-  function hasWebgl() {
-    if (webgl !== null) return webgl;
-    const context = document.createElement("canvas").getContext("webgl");
-    context?.getExtension("WEBGL_lose_context")?.loseContext(); // a browser has only so many
-    return (webgl = Boolean(context));
-  }
-
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
     made.append(...children);
@@ -37,9 +29,8 @@
   async function draw(figure) {
     const spec = JSON.parse(figure.querySelector("script").textContent);
     const { meta } = spec.layout;
-    const scenes = Object.keys(spec.layout).filter(isScene);
-    if (scenes.length && !hasWebgl()) return done(figure); // plotly would draw an error; the still stays
     const Plotly = await loadPlotly();
+    const scenes = Object.keys(spec.layout).filter(isScene);
     const isChart = Boolean(spec.layout.yaxis?.title);
     if (!isChart) Object.assign(spec.layout, { showlegend: false, margin: { l: 8, r: 8, t: 30, b: 8 } }); // the key is HTML
     const { dress, resting } = window.posebookBodies;
@@ -56,6 +47,10 @@
     canvas.addEventListener("webglcontextlost", () => undraw(Plotly, figure, canvas, observers), { capture: true, once: true });
     await Plotly.newPlot(canvas, { data: spec.data, layout: spec.layout, config });
     if (!canvas.isConnected) return; // lost meanwhile
+    if (canvas.querySelector(".no-webgl")) { // plotly's message; the still says more
+      canvas.remove();
+      return done(figure);
+    }
     for (const scene of scenes) canvas._fullLayout[scene]._scene.glplot.oncontextloss = null; // plotly would try for ever
     figure.classList.add("pk-drawn");
     canvas.setAttribute("role", "img");

@@ -29,8 +29,8 @@ window.posebook ??= {};
     return Object.assign(element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input), { set });
   }
 
-  // Fills a figure, whose still stands there until the first drawing; what it returns draws a camera, its 2D pose and the person lifted from it. The view keeps to `about`, the
-  // person's root unless something steadier is given.
+  // Fills a figure, whose still stands there until the first drawing; what it returns draws a camera, its 2D pose and the
+  // person lifted from it. The view keeps to `about`, the person's root unless something steadier is given.
   function room(figure, manifest, label) {
     const { stage, freeView, swingOut, around, still } = window.posebook;
     const view = freeView(0, 0.24, 0);
