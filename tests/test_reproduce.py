@@ -573,7 +573,10 @@ def test_two_scripts_at_once_share_a_source_model_and_a_folder(reproduce, projec
         assert script.returncode == 0, shown + errors
         assert sorted(line.split(",")[0] for line in shown.splitlines()) == ["one", "other"]
     assert project.written() == ({"synthetic/one-seed3.json", "synthetic/other-seed3.json"}, [])
-    assert [path.name.split("-")[1] for path in models.glob("*") if path.is_file()] == ["label_free"]
+    assert sorted((path.name.split("-")[1], path.suffix) for path in models.glob("*") if path.is_file()) == [
+        ("label_free", ".json"),
+        ("label_free", ".safetensors"),
+    ]
     one, other = (load_record(project.results / "synthetic" / f"{name}-seed3.json") for name in ("one", "other"))
     assert len(other.curve["epoch"]) > len(one.curve["epoch"])
     again = project.reproduce("one", "--models", str(models))
