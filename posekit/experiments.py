@@ -171,11 +171,14 @@ def make_targets(experiment: Experiment, train: MultiViewDataset) -> MultiViewDa
 
 
 def make_offsets(experiment: Experiment, train: MultiViewDataset) -> JointOffsets | None:
-    """How the joints of the training people's labels differ from those of their 2D, robustly triangulated."""
-    named = experiment.data.offsets_from
-    if named == "none":
+    """How the joints of the training people's labels differ from those of their 2D, robustly triangulated.
+
+    Raises:
+        ValueError: for a person who is not among them.
+    """
+    names = _offset_people(experiment, train)
+    if not names:
         return None
-    names = train.subjects if named == "all" else named.split("+")
     people = train.select_clips([clip for clip in train.clips if clip.subject in names])
     people = people.every(1 + len(people) // POSES_FOR_OFFSETS)
     return fit_offsets(triangulated(people, robust=True).poses_world, people.poses_world, people.skeleton)
@@ -238,7 +241,7 @@ def run(
     start, code = time.perf_counter(), code_version()
     _check_device(device)
     train, test = load_splits(experiment, data_root)
-    _check_names(experiment, train, test)
+    _offset_people(experiment, train), _measured_cameras(experiment, test)  # what would be missing after the training
     if experiment.method == "triangulation":
         lifter, curve, made = None, Curve(), None
         evaluation = measure(experiment, _triangulated(experiment.teacher.triangulation, test), train, test)
@@ -262,7 +265,7 @@ def run(
 def measure(experiment: Experiment, poses_camera: Tensor, train: MultiViewDataset, test: MultiViewDataset) -> Evaluation:
     """Compare poses (F, V, J, 3) with the test's labels, corrected by joint offsets, and if asked for with its views."""
     if experiment.data.measured_cameras != "all":
-        names = experiment.data.measured_cameras.split("+")
+        names = _measured_cameras(experiment, test)
         every, test = test.view_names, test.select_views(names)
         poses_camera = poses_camera[:, [every.index(name) for name in names]]
     offsets = make_offsets(experiment, train)
@@ -271,16 +274,23 @@ def measure(experiment: Experiment, poses_camera: Tensor, train: MultiViewDatase
     return with_triangulated_mpjpe(evaluation, poses_camera, test) if against_views else evaluation
 
 
-def _check_names(experiment: Experiment, train: MultiViewDataset, test: MultiViewDataset) -> None:
-    """Before the training, what would be missing after it."""
-    data = experiment.data
-    for parameter, named, there in (
-        ("offsets_from", data.offsets_from, train.subjects),
-        ("measured_cameras", data.measured_cameras, test.view_names),
-    ):
-        unknown = [name for name in named.split("+") if name not in ("all", "none", *there)]
-        if unknown:
-            raise ValueError(f"{parameter} names {', '.join(unknown)}; there are {', '.join(there)}")
+def _offset_people(experiment: Experiment, train: MultiViewDataset) -> list[str]:
+    """Whose labels tell joint offsets; nobody's where there are to be none."""
+    named = experiment.data.offsets_from
+    return [] if named == "none" else _named("offsets_from", named, train.subjects)
+
+
+def _measured_cameras(experiment: Experiment, test: MultiViewDataset) -> list[str]:
+    """In which views poses are measured."""
+    return _named("measured_cameras", experiment.data.measured_cameras, test.view_names)
+
+
+def _named(parameter: str, named: str, there: tuple[str, ...]) -> list[str]:
+    """What a parameter names of what is there: all, or those joined by "+"."""
+    names = list(there) if named == "all" else named.split("+")
+    if unknown := [name for name in names if name not in there]:
+        raise ValueError(f"{parameter} names {', '.join(unknown)}; there are {', '.join(there)}")
+    return names
 
 
 def _check_device(device: str) -> None:

@@ -185,7 +185,10 @@ def _mean_and_spread(values: list[float]) -> tuple[float, float]:
 
 
 def took_all(record: Record) -> bool:
-    """Whether its `seconds` are those of all its work: not if it took a lifter that another run had trained and kept."""
+    """Whether its `seconds` are surely those of all its work: not if it may have taken a lifter that another run had kept.
+
+    Older records do not say whether they did; they have no curve then.
+    """
     return bool(record.curve["epoch"]) or record.experiment["method"] == "triangulation"
 
 

@@ -128,7 +128,7 @@ def test_the_guesses_come_together_over_the_truth(people, learning):
 
 
 def test_each_scene_stands_where_its_camera_sees_it_over_the_first(people):
-    one = people.select_views(["C1"]).with_poses(people.poses_world)
+    one = people.select_views(["C1"])
     mixes = {"as recorded": PLAIN, "moved": replace(PLAIN, place=True), "another camera": replace(PLAIN, cameras="drawn")}
     scenes = {name: Scenes(one, mix).draw(1, generator(0)) for name, mix in mixes.items()}
     figure = scenes_figure(scenes, HUMANEVA_15)

@@ -218,7 +218,7 @@
     function fail(error, source = state.source) {
       if (source !== state.source) return; // another one is open by now
       state.asking = false;
-      if (!(error instanceof Told)) loading = state.detector = null; // a detector that failed once fails again; the next source has a new one
+      if (!(error instanceof Told)) loading = state.detector = null; // one that failed once fails again; the next source has a new one
       end();
       say(error instanceof Told ? error.message : `Something failed (${error.message}). Loading the page again may help.`);
     }
