@@ -36,6 +36,34 @@ FIRST, GAP = 0.7, 0.05
 """The lifter learns from the first share of the frames, and is measured on the last, with a gap between them."""
 
 
+class Refused(click.ClickException):
+    """Files of which nothing can be made. Its exit status is not that of findings."""
+
+    exit_code = 2
+
+
+class Number(click.FloatRange):
+    """A number in a range, and finite; click's own takes NaN, which no bound refuses."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not np.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
+class Size(click.ParamType):
+    """Width and height of an image."""
+
+    name = "size"
+
+    def convert(self, value, param, ctx):
+        sides = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", value)
+        if not sides:
+            self.fail(f"{value!r}: expected WIDTHxHEIGHT, like 1920x1080", param, ctx)
+        return tuple(map(int, sides.groups()))
+
+
 class Steps(NamedTuple):
     """What is done to a recording: exchange sides back, adjust the cameras; and the options of `reconstruct`."""
 
@@ -50,27 +78,24 @@ def common(command: Callable) -> Callable:
     @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
     @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=f"Where results go; default FOLDER/{OUTPUT}.")
     @click.option("--skeleton", type=click.Choice(list(SKELETONS)), help="Of the 2D joints; by default the files tell.")
-    @click.option("--frame-rate", type=click.FloatRange(min=0, min_open=True), help="Frames per second; default 30.")
+    @click.option("--frame-rate", type=Number(min=0, min_open=True), help="Frames per second; default 30.")
     @click.option("--units", type=click.Choice(["metres", "millimetres"]), help="Of the calibration; by default it tells.")
     @click.option("--pair", "pairs", multiple=True, metavar="VIEW=CAMERA", help="The camera of a view; may be repeated.")
-    @click.option("--image-size", metavar="WIDTHxHEIGHT", help="Of all images, for OpenCV's files without it.")
+    @click.option("--image-size", type=Size(), metavar="WIDTHxHEIGHT", help="Of all images, for OpenCV's files without it.")
     @click.option("--individual", help="Whose joints, in DeepLabCut's files of several animals.")
     @wraps(command)
-    def run(folder: Path, out: Path | None, pairs: tuple[str, ...], image_size: str | None, **options):
+    def run(folder: Path, out: Path | None, pairs: tuple[str, ...], image_size: tuple[int, int] | None, **options):
         wrong = [pair for pair in pairs if pair.count("=") != 1]
         if wrong:
             raise click.BadParameter(f"{wrong[0]!r}: expected VIEW=CAMERA", param_hint="--pair")
-        size = re.fullmatch(r"(\d+)x(\d+)", image_size or "0x0")
-        if not size:
-            raise click.BadParameter(f"{image_size!r}: expected WIDTHxHEIGHT, like 1920x1080", param_hint="--image-size")
         read = {key: options.pop(key) for key in ("skeleton", "frame_rate", "units", "individual")}
-        read |= dict(pairs=dict(pair.split("=") for pair in pairs), image_size_px=image_size and tuple(map(int, size.groups())))
+        read |= dict(pairs=dict(pair.split("=") for pair in pairs), image_size_px=image_size)
         out, start = out or folder / OUTPUT, time.time()
         _check_writable(out)
         try:
             command(folder, out, read, **options)
         except (ValueError, OSError) as error:  # a DataFileError is a ValueError
-            raise click.ClickException(f"{error}{_left_from_before(out, start)}") from error
+            raise Refused(f"{error}{_left_from_before(out, start)}") from error
 
     return run
 
@@ -82,12 +107,12 @@ def reconstructing(command: Callable) -> Callable:
         "--smoothing",
         default=SMOOTHING_S,
         show_default=True,
-        type=click.FloatRange(min=0, max=10),
+        type=Number(min=0, max=10),
         help="Window in seconds; 0 for none.",
     )
     @click.option(
         "--cutoff",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(min=0, min_open=True),
         help="Smooth by a Butterworth filter instead, with this cut-off in Hz.",
     )
     @click.option("--plain", is_flag=True, help="Let every view count alike, also one that does not fit the others.")
@@ -115,7 +140,10 @@ def main() -> None:
 @main.command("check")
 @common
 def check_command(folder: Path, out: Path, read: dict) -> None:
-    """Say how good the recording is, and write report.html; the exit status is 1 where there are findings."""
+    """Say how good the recording is, and write report.html.
+
+    The exit status is 1 where there are findings, and 2 where the files cannot be read.
+    """
     _, report = _checked(folder, out, read)
     click.echo(report)
     sys.exit(1 if report.findings else 0)

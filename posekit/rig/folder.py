@@ -136,6 +136,10 @@ def _calibration(
 ) -> tuple[str, Path, Calibration]:
     """The only calibration: its format, where it lies, and what is in it."""
     kind, path = _only(folder, "calibration", _calibrations(places), "a .toml file with cameras, a .qca.txt file, or intri.yml")
+    if units == "metres" and kind == "qualisys":
+        raise DataFileError(f"{path}: Qualisys' files are in millimetres; got units {units!r}")
+    if image_size_px is not None and kind != "opencv":
+        raise DataFileError(f"{path}: only OpenCV's files may lack the images' size, this one has it; got {image_size_px}")
     options = {"units": units} if kind != "qualisys" else {}
     options |= {"image_size_px": image_size_px} if kind == "opencv" else {}
     return kind, path, read_calibration(path, kind, **options)

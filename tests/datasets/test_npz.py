@@ -61,7 +61,8 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path, protocol):
     with pytest.raises(DataFileError, match=r"a\.npz: entry data refused: it names posix\.mkdir"):
         read_npz(path, ("data",))
     assert not victim.exists()
-    np.load(path, allow_pickle=True)["data"]  # and the payload does work where pickles are trusted
+    with np.load(path, allow_pickle=True) as trusting:
+        trusting["data"]  # and the payload does work where pickles are trusted
     assert victim.exists()
 
 

@@ -10,6 +10,7 @@ import torch
 
 from posekit.formats import read_calibration, write_toml
 from posekit.formats.contents import DataFileError
+from posekit.rig.folder import find_calibration
 
 
 def close(read, written):
@@ -166,6 +167,9 @@ def test_qualisys_is_read_in_natural_order_without_marker_cameras(calibration, t
     half = read_calibration(path, binning=2).cameras
     torch.testing.assert_close(half.focal_px, read.cameras.focal_px / 2)
     torch.testing.assert_close(half.image_size_px, read.cameras.image_size_px / 2)
+    close(find_calibration(tmp_path, units="millimetres").cameras, calibration.cameras)
+    with pytest.raises(DataFileError, match="Calib.qca.txt: Qualisys' files are in millimetres; got units 'metres'"):
+        find_calibration(tmp_path, units="metres")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,11 @@ def run(*arguments):
     return CliRunner().invoke(main, [*map(str, arguments)])
 
 
+def arrays(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
 @pytest.fixture
 def copied(folder, tmp_path):
     """A folder that may be damaged."""
@@ -70,13 +75,13 @@ def test_triangulate_and_lift_leave_their_results_in_the_folder(short):
     ours = map_joints(poses.float(), joints, people.skeleton.joints)
     assert rate == 60
     assert (ours - people.poses_world).norm(dim=-1).nanmedian() < 1e-3
-    stored = np.load(folder / "posekit" / "poses.npz")
+    stored = arrays(folder / "posekit" / "poses.npz")
     assert np.allclose(stored["poses_world"], poses.numpy(), atol=1e-5)
     assert (folder / "posekit" / "poses.trc").read_text().splitlines()[0].endswith("\tposes.trc")
     done = run("lift", folder, "--frame-rate", 60, "--epochs", 2)
     assert done.exit_code == 0, done.output
     assert re.search(r"frames 45 to 59, .* MPJPE \d+ mm", done.output)
-    lifted = np.load(folder / "posekit" / "lifted.npz")
+    lifted = arrays(folder / "posekit" / "lifted.npz")
     assert lifted["poses_camera"].shape == (15, 3, 16, 3)
     assert lifted["joints"].tolist() == list(SKELETONS["mpii16"].joints)
     assert (lifted["frame_rate"], lifted["first_frame"]) == (60, 45)
@@ -93,20 +98,20 @@ def test_how_3d_is_made_is_an_option(folder, tmp_path):
     for options in ((), ("--cutoff", 4), ("--plain",), ("--undo-swaps",)):
         done = run("triangulate", folder, "--frame-rate", 60, "--out", tmp_path, *options)
         assert done.exit_code == 0, done.output
-        results[options] = np.load(tmp_path / "poses.npz")["poses_world"]
+        results[options] = arrays(tmp_path / "poses.npz")["poses_world"]
     dataset = read_rig(folder, frame_rate=60.0).dataset()
     assert np.allclose(results["--cutoff", 4], reconstruct(dataset, cutoff_hz=4.0).poses_world, atol=1e-5)
     assert np.allclose(results["--plain",], reconstruct(dataset, robust=False).poses_world, atol=1e-5)
     assert not np.allclose(results[()], results["--plain",], atol=1e-3)
     assert np.allclose(results["--undo-swaps",], results[()], atol=1e-5)  # OpenPose did not exchange any
     done = run("triangulate", folder, "--frame-rate", 60, "--out", tmp_path, "--cutoff", 30)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "cutoff_hz must be between 0 and half of" in done.output
 
 
 def test_swaps_of_three_views_are_refused(short):
     done = run("triangulate", short[0], "--undo-swaps", "--out", short[0] / "posekit")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "swaps can be told with four views or more, got 3" in done.output
 
 
@@ -172,7 +177,7 @@ def test_another_skeleton_is_named(copied):
 
 def test_a_wrong_skeleton_or_pair_ends_the_command_with_one_line(copied):
     done = run("check", copied, "--skeleton", "coco17")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "25 joints; coco17 has 17" in done.output
     assert "Traceback" not in done.output
     assert run("check", copied, "--pair", "cam_01").exit_code == 2
@@ -194,7 +199,7 @@ def two_views(short, folder, order=(0, 1), turn=None):
 
 def test_two_swapped_cameras_are_named_and_not_taken_for_a_shift(short, tmp_path):
     done = run("triangulate", two_views(short, tmp_path / "swapped", order=(1, 0)))
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "cameras are swapped; give each the other's by pairs= or --pair VIEW=CAMERA" in done.output
     assert not (tmp_path / "swapped" / "posekit" / "poses.trc").exists()
     first, second = short[1].view_names[:2]
@@ -250,7 +255,7 @@ def test_results_of_an_earlier_run_beside_a_refusal_are_said(short, tmp_path):
     assert run("triangulate", folder, "--plain", "--out", out).exit_code == 0
     os.utime(out / "poses.trc", (0, 0))
     done = run("triangulate", folder, "--plain", "--undo-swaps", "--out", out)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert f"poses.trc, poses.npz in {out}: from an earlier run" in done.output
 
 
@@ -277,6 +282,12 @@ def test_a_recording_of_nobody_is_named(copied):
 
 def test_options_that_do_not_fit_are_refused(short, tmp_path):
     folder = two_views(short, tmp_path / "mine")
-    assert "like 1920x1080" in run("check", folder, "--image-size", "big").output
+    for size in ("big", "0x0", "1920x", ""):
+        assert "like 1920x1080" in run("check", folder, "--image-size", size).output
+    assert "this one has it; got (64, 48)" in run("check", folder, "--image-size", "64x48").output
+    for option in ("--smoothing", "--cutoff", "--frame-rate"):
+        done = run("triangulate", folder, option, "nan")
+        assert done.exit_code == 2
+        assert f"'{option}': nan is no finite number" in done.output
     assert "only DeepLabCut's files name an individual" in run("check", folder, "--individual", "anna").output
     assert "paired 'cam9' is no view" in run("check", folder, "--pair", "cam9=C1").output
