@@ -258,14 +258,15 @@ Markdown(
 )
 
 # %% [markdown]
-# ## Does it learn people, or these frames?
+# ## Does it learn people, actions, or these frames?
 #
-# Adapt to the clips in which people walk and jog, then measure on the boxing clips left out. The people are the same three.
+# Adapt to the first half of every clip in which people walk and jog. Then measure on frames that were left out: the second halves, a few frames later, and the boxing clips.
+# The people are the same three everywhere.
 
 # %%
 moving = [clip for clip in test.clips if clip.action != "Box"]
 boxing = [clip for clip in test.clips if clip.action == "Box"]
-seen, held_out = test.select_clips(moving), test.select_clips(boxing)
+seen, later = test.select_clips(moving).validation_split(0.5, gap=15)
 
 
 # %% [markdown]
@@ -290,11 +291,15 @@ def errors_mm(adapted, data):
 
 
 # %% [markdown]
-# Before and after, on either part:
+# Before and after, on each part:
 
 # %%
 elsewhere = adapted_to(seen.views())
-parts = {"walk and jog, adapted to": seen, "box, held out": held_out}
+parts = {
+    "walk and jog, adapted to": seen,
+    "walk and jog, later": later,
+    "box": test.select_clips(boxing),
+}
 errors = {words: errors_mm(elsewhere, part) for words, part in parts.items()}
 
 # %% tags=["hide-input"]
@@ -303,16 +308,16 @@ header = ["`report_mpjpe`, mm, synthetic test clips", "before", "after"]
 Markdown(table(header, rows))
 
 # %% [markdown]
-# The error falls on the clips adapted to and rises on the others, although the people are the same:
+# The error falls most on the frames adapted to, and also on later frames of the same actions. On another action it rises, although the people are the same:
 
 # %%
 changes = {words: after / before - 1 for words, (before, after) in errors.items()}
-assert changes["walk and jog, adapted to"] < -0.2
-assert changes["box, held out"] > 0.1
+assert changes["walk and jog, adapted to"] < changes["walk and jog, later"] < -0.1
+assert changes["box"] > 0.1
 {words: f"{change:+.0%}" for words, change in changes.items()}
 
 # %% [markdown]
-# Adaptation fits the lifter to these frames, at the cost of others.
+# So it learns more than these frames, and less than these people: new frames gain if they are like those adapted to, and others pay for it. Walking repeats itself with every step, so that here the likeness is great.
 #
 # ## One moment only
 #
@@ -346,7 +351,7 @@ f"mean_joint_distance: {off['before']:.0f} mm before, {off['after']:.0f} mm afte
 # ## What we saw
 #
 # - A loss without labels works wherever there are views and calibrated cameras, and so also at test time.
-# - Adaptation takes in the test frames themselves. Its error is not the error of a lifter on new frames, where it made our lifter worse.
+# - Adaptation takes in the test frames themselves. Its error is not the error of a lifter on new frames: later frames of the same actions gained as well, but another action became worse.
 # - With the same inputs triangulation is more exact and takes no training.
 #
 # ## Exercises

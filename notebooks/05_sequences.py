@@ -41,6 +41,7 @@ if find_spec("google") and find_spec("google.colab"):
     shell.run_line_magic("cd", "-q /content/book/notebooks")
 
 # %% tags=["hide-input"]
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -91,7 +92,8 @@ seed = 0  # of weights, scenes and noise
 # - **correlated** noise stays for a while: a detector that takes a sleeve for the elbow does so in the next frame, too;
 # - joints are **missing**, in single frames or in runs of them.
 #
-# `with_detector_noise` makes all of these. One view is all that the test gets:
+# `with_detector_noise` makes all of these, and with each joint a confidence. It is as good as a confidence can be: half the inverse of how strong the noise of this very joint is in this very frame, against what is typical. Real detectors know less about themselves.
+# One view is all that the test gets:
 
 # %%
 train = load_dataset("synthetic", "train", stride=stride)
@@ -167,18 +169,27 @@ def mean_px(data):
     return f"{apart.nanmean():.2f}"
 
 
-def line(name):
-    smooth = with_smooth_pixels(tests[name], sigma)
-    return [name, mean_px(tests[name]), mean_px(smooth)]
+def unsure(data):
+    """The same joints, all with confidence 1."""
+    return replace(data, confidence=torch.ones_like(data.confidence))
 
+
+alike, smooth = (
+    {name: with_smooth_pixels(change(data), sigma) for name, data in tests.items()}
+    for change in (unsure, lambda data: data)
+)
 
 # %% tags=["hide-input"]
-header = ["noise", "off by, px", "smoothed"]
-Markdown(table(header, [line(name) for name in kinds]))
+header = ["noise", "off by, px", "smoothed, all frames alike", "by confidence"]
+lines = [
+    [name, *(mean_px(way[name]) for way in (tests, alike, smooth))] for name in kinds
+]
+Markdown(table(header, lines))
 
 # %% [markdown]
-# Smoothing halves independent noise and more, bridges the gaps, and costs little where there is nothing to smooth.
-# Against correlated noise it can do little: over the frames that it looks at, such noise changes no faster than the person moves, and looks like motion.
+# Smoothing halves independent noise, bridges the gaps, and costs little where there is nothing to smooth.
+# Against correlated noise it can do next to nothing by itself: over the frames that it looks at, such noise changes no faster than the person moves, and looks like motion.
+# What it takes away there comes from the confidences, which say in which of the frames the joint is closer to the truth.
 #
 # ## One frame, and one smoothed frame
 #
@@ -278,21 +289,48 @@ assert averages_over_time(rays, confidence**2)[0].isfinite().all()
 
 # %%
 window_lifter = trained(WindowLifter, windows, window=window)
-errors[f"window of {window} frames"] = [
-    error_mm(window_lifter, data) for data in tests.values()
-]
+by_window = [error_mm(window_lifter, data) for data in tests.values()]
+errors[f"window of {window} frames"] = by_window
 
 # %% tags=["hide-input"]
 Markdown(table(header, [[w, *(f"{e:.1f}" for e in es)] for w, es in errors.items()]))
 
 # %%
-by_window = errors[f"window of {window} frames"]
 assert all(
     ours < theirs for ours, theirs in zip(by_window[1:], errors["one frame"][1:])
 )
 
 # %% [markdown]
-# One lifter has been trained, on all kinds of noise at once, and it is told of none of them.
+# One lifter has been trained, on all kinds of noise at once. Nobody tells it which kind it sees, only how sure the detector is of each joint.
+# A lifter of one frame has no use for that. What is left of the gain if the detector is equally sure of all that it finds?
+
+# %%
+told = {"smoothed 2D": errors["one frame of smoothed 2D"], "window": by_window}
+not_told = {
+    "smoothed 2D": [error_mm(one_smooth, unsure(d), sigma) for d in tests.values()],
+    "window": [error_mm(window_lifter, unsure(d)) for d in tests.values()],
+}
+
+# %% tags=["hide-input"]
+header = ["`report_mpjpe`, mm, every confidence 1", *kinds]
+lines = [[way, *(f"{e:.1f}" for e in es)] for way, es in not_told.items()]
+Markdown(table(header, lines))
+
+
+# %%
+def kept(way):
+    """By kind of noise: the share of the gain on one frame that is left without confidences."""
+    mm = zip(kinds, errors["one frame"], not_told[way], told[way])
+    return {kind: (one - blind) / (one - sure) for kind, one, blind, sure in mm}
+
+
+smooth_kept, window_kept = kept("smoothed 2D"), kept("window")
+assert min(smooth_kept["independent"], window_kept["independent"]) > 0.85
+assert abs(smooth_kept["correlated"]) < 0.2 < window_kept["correlated"] < 0.5
+
+# %% [markdown]
+# Under independent noise nearly all of it, by smoothing and by the window. Under correlated noise the gain of smoothing is gone, and that of the window down to a third:
+# the rest came from a detector that knows its own errors better than any real one does.
 #
 # ## What a frame's pose depends on
 #
@@ -370,16 +408,27 @@ assert together < -0.5
 f"correlation of speed and reach over the joints: {together:.2f}"
 
 # %% [markdown]
-# Nor is it the same filter in every frame. Under noise the weight of the middle frame varies much more than without it, so the lifter reacts to the noise that it sees:
+# Nor is it the same filter in every frame: under noise the weight of the middle frame varies much more than without it.
+# Is it the noise that the lifter reacts to, or the confidences that come with it? We give it one without the other:
 
 # %%
+trust = tests["independent"].confidence
+apart = {
+    "noise, confidence 1": influence(unsure(tests["independent"])),
+    "no noise, its confidences": influence(replace(test, confidence=trust)),
+}
 varies = {
-    name: moved[:, window // 2].std(0).mean() for name, (moved, _) in noisy.items()
+    name: float(moved[:, window // 2].std(0).mean())
+    for name, (moved, _) in (noisy | apart).items()
 }
 assert varies["independent"] > 1.5 * varies["exact"]
+assert varies["noise, confidence 1"] < 1.2 * varies["exact"]
+assert varies["no noise, its confidences"] > 1.5 * varies["exact"]
 {name: f"{spread:.3f} px per px" for name, spread in varies.items()}
 
 # %% [markdown]
+# It is the confidences, and they alone. From the joints themselves the lifter does not tell how noisy they are; it believes what the detector says.
+#
 # The depths depend on all frames of the window, most on those in the middle:
 
 # %% tags=["hide-input"]
@@ -394,7 +443,8 @@ curve_figure(
 # ## On HumanEva-I
 #
 # The same at full size, recorded with several seeds: one frame, the best chain of filters around it, and a window of 27 frames, all trained for the same number of steps
-# without labels, on training views with independent noise. Widths of the filters were chosen on held-out training clips, for each kind of noise.
+# without labels, on training views with independent noise. Widths of the filters were chosen on held-out training clips, for each kind of noise; on exact 2D, that was no filter for the poses.
+# The confidences are as well informed as above.
 
 # %% tags=["hide-input"]
 runs, tables = recorded(), listed().tables
@@ -420,7 +470,7 @@ added = {
 }
 
 # %% tags=["hide-input"]
-titles = ("one frame", "one frame, 2D and poses smoothed", "27 frames")
+titles = ("one frame", "one frame, smoothed", "27 frames")
 lines = [
     [
         title,
@@ -533,7 +583,7 @@ f"{bag:.1e} m without positions, {ordered:.1e} m with"
 # ## What we saw
 #
 # - Smoothing is what a model of sequences must be compared with. A local fit takes away most of the noise that is new in every frame.
-# - A window lifter that was shown many kinds of noise chooses its own filter, for each joint and frame. On HumanEva-I it takes out no more of independent noise than a well chosen filter, and more of noise that stays.
+# - A window lifter that was shown many kinds of noise chooses its own filter, for each joint, and in each frame by the confidences. On HumanEva-I it takes out no more of independent noise than a well chosen filter, and more of noise that stays.
 # - With exact 2D poses, neighbouring frames gave nothing that as much effort on single frames would not give.
 # - Without a positional encoding a transformer sees a bag of frames, not a motion.
 #
