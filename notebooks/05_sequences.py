@@ -22,7 +22,8 @@
 #
 # | You should know | because | if not |
 # | --- | --- | --- |
-# | [](08_labels_for_free) | the training poses are triangulated | read it first |
+# | [](09_turn_the_person) | the lifters learn from its scenes | read it first |
+# | [](10_tell_the_network) | they see rays, and are told tilt and height | read it first |
 # | weighted least squares | smoothing is a local fit | [Cleveland 1979](https://doi.org/10.1080/01621459.1979.10481038) |
 #
 # **Time.** 25 minutes to read, about a minute to run.
@@ -319,7 +320,7 @@ Markdown(table(header, lines))
 
 # %%
 def kept(way):
-    """By kind of noise: the share of the gain on one frame that is left without confidences."""
+    """What is left of the gain on one frame without confidences, by noise."""
     mm = zip(kinds, errors["one frame"], not_told[way], told[way])
     return {kind: (one - blind) / (one - sure) for kind, one, blind, sure in mm}
 

@@ -21,7 +21,7 @@
 #
 # | You should know | because | if not |
 # | --- | --- | --- |
-# | [](01_one_pose_many_views) | intrinsics, tilt and height are explained there | read it first |
+# | [](01_one_pose_many_views) | pixels, lenses and where a camera stands are explained there | read it first |
 # | [](09_turn_the_person) | training is on its scenes | read it first |
 #
 # **Time.** 20 minutes to read, one to two to run.
@@ -152,8 +152,8 @@ for kind, rotation in by_hand.items():
     assert torch.equal(seen[kind].missing, missing)
 
 # %% [markdown]
-# The turn loses two numbers, which the network gets in addition.
-# For rays that face the root these are where the root's ray was. For level rays they are the root's elevation, and the **height** of the camera over the floor.
+# Two numbers more tell the network what the joints, turned and seen from their root, do not.
+# For rays that face the root these are where the root's ray was. For level rays they are the root's elevation, and the **height** of the camera over the floor, which is in no picture.
 
 # %%
 height = cameras.centers_world[..., 2:]

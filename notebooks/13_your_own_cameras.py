@@ -23,7 +23,7 @@
 #
 # | You should know | because | if not |
 # | --- | --- | --- |
-# | [](01_one_pose_many_views) | cameras and calibrations are explained there | read it first |
+# | [](01_one_pose_many_views) | cameras and what one must know of them are explained there | read it first |
 # | [](06_triangulation) | it is the heart of this chapter | read it first |
 #
 # To do the same with your own recording you need two cameras or more that film the same moments, their calibration, and a detector's 2D joints.

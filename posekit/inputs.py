@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
     rays: the joints at depth 1: (x / z, y / z, 1). Missing ones are filled in; see `fill_from_neighbours`.
     turned: rotation from the camera's frame into this one.
-    extra: two numbers that the turn took away, the root's ray in the camera or, if level, its elevation and the height.
+    extra: two numbers that the turned joints do not tell: the root's ray, or if level its elevation and the height.
     missing: joints that were not found.
 
     The rays of a person without any joint lead straight ahead, for NaN, even if masked later, would spoil the gradient
