@@ -259,6 +259,22 @@ def test_results_of_an_earlier_run_beside_a_refusal_are_said(short, tmp_path):
     assert f"poses.trc, poses.npz in {out}: from an earlier run" in done.output
 
 
+def test_results_of_an_earlier_run_beside_new_ones_are_said(short, tmp_path):
+    """Cameras that were adjusted earlier are not those of the new poses, nor a lifter that of them."""
+    folder = two_views(short, tmp_path / "mine")
+
+    def left(command, *options):
+        done = run(command, folder, "--plain", *options)
+        assert done.exit_code == 0, done.output
+        return re.findall(r"^(.*) in .*posekit: from an earlier run, not from this one$", done.stderr, re.MULTILINE)
+
+    assert left("triangulate", "--adjust") == []
+    assert left("triangulate") == ["calibration.toml"]
+    assert left("lift", "--epochs", 1) == ["calibration.toml"]  # the poses are of another command
+    assert left("lift", "--epochs", 1, "--adjust") == ["poses.trc, poses.npz"]
+    assert left("triangulate", "--adjust") == ["lifter.safetensors, lifted.npz"]
+
+
 def test_a_camera_without_2d_joints_is_said_and_messages_name_the_recording(short, tmp_path):
     folder = two_views(short, tmp_path / "mine")
     shutil.copy(short[0] / "cameras.toml", folder / "cameras.toml")
