@@ -297,18 +297,17 @@ class Experiment(Group):
         """An experiment from flat named values, such as a notebook's parameters or a record's settings.
 
         Raises:
-            ValueError: for an unknown name, a value of the wrong type or out of range; the message lists the valid
-                parameters.
+            ValueError: for an unknown name, with the valid ones; a value of the wrong type or out of range.
         """
-        try:
-            unknown = [name for name in parameters if name not in PARAMETERS]
-            if unknown:
-                raise ValueError(f"unknown parameter {', '.join(map(repr, unknown))}")
-            values = {name: checked(PARAMETERS[name], value) for name, value in parameters.items()}
-            groups = {name: group(**_of_group(group, values)) for name, group in GROUPS.items()}
-            return cls(**_of_group(cls, values), **groups)
-        except ValueError as error:
-            raise ValueError(f"{error}\nValid parameters:\n{cls.help()}") from None
+        unknown = [name for name in parameters if name not in PARAMETERS]
+        if unknown:
+            raise ValueError(
+                f"unknown parameter {', '.join(map(repr, unknown))}; Experiment.help() explains the valid ones: "
+                f"{', '.join(PARAMETERS)}"
+            )
+        values = {name: checked(PARAMETERS[name], value) for name, value in parameters.items()}
+        groups = {name: group(**_of_group(group, values)) for name, group in GROUPS.items()}
+        return cls(**_of_group(cls, values), **groups)
 
     def __repr__(self) -> str:
         return f"Experiment({', '.join(f'{name}={value!r}' for name, value in self.differing().items())})"

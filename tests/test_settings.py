@@ -83,11 +83,17 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("parameters", "complaint"), REFUSED, ids=str)
-def test_bad_parameters_list_the_valid_ones(parameters, complaint):
+def test_bad_parameters_are_refused_in_one_line(parameters, complaint):
+    """So that the reason stands at the end of what papermill prints."""
     with pytest.raises(ValueError, match=complaint) as error:
         Experiment.parse(parameters)
-    for name in PARAMETERS:
-        assert f"  {name}: " in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_parameter_has_the_valid_ones_listed():
+    with pytest.raises(ValueError, match=f"^unknown parameter 'sede'; .*: {', '.join(PARAMETERS)}$"):
+        Experiment.parse(dict(sede=1))
+    assert [line.split(":")[0].strip() for line in Experiment.help().splitlines()] == list(PARAMETERS)
 
 
 def test_groups_check_their_values_however_they_are_made():
