@@ -16,13 +16,14 @@ import numpy as np
 from tqdm import tqdm
 
 from posekit.evaluation import lift_dataset
+from posekit.files import naming
 from posekit.formats import write_poses
 from posekit.formats.contents import Calibration
 from posekit.formats.toml import write_toml
 from posekit.lifter_files import save_module
 from posekit.poses import thorax
 from posekit.rig.findings import Report, check
-from posekit.rig.folder import OUTPUT, Rig, read_rig
+from posekit.rig.folder import OUTPUT, Rig, holds_joints, read_rig
 from posekit.rig.page import report_page
 from posekit.rig.steps import SMOOTHING_S, adjust, learn_to_lift, level, reconstruct
 from posekit.sequences import MultiViewDataset
@@ -34,6 +35,8 @@ RESULTS = (*POSES, "calibration.toml", "lifter.safetensors", "lifted.npz")
 """What the commands write, besides the report."""
 FIRST, GAP = 0.7, 0.05
 """The lifter learns from the first share of the frames, and is measured on the last, with a gap between them."""
+FEWEST = 2
+"""Fewer frames cannot be parted in two."""
 
 
 class Refused(click.ClickException):
@@ -182,6 +185,11 @@ def lift_command(folder: Path, out: Path, read: dict, how: Steps, epochs: int) -
     """Learn to tell 3D from one view, and measure it on later frames; write lifter.safetensors and lifted.npz."""
     rig, report = _checked(folder, out, read)
     _show_findings(report)
+    if len(rig.detections) < FEWEST:
+        raise ValueError(
+            f"{folder}: a lifter needs {FEWEST} frames or more, to learn from some and be measured on others; "
+            f"found {len(rig.detections)}"
+        )
     dataset = _reconstructed(rig, out, how)
     first = int((FIRST + GAP) * len(dataset))
     train, test = dataset.frames(0, int(FIRST * len(dataset))), dataset.frames(first)
@@ -207,6 +215,8 @@ def _checked(folder: Path, out: Path, read: dict) -> tuple[Rig, Report]:
         )
     with tqdm(total=3, desc="reading", bar_format="{desc:<12}{bar} {n_fmt}/{total_fmt}") as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # units are among what was recognised
+        if out.resolve().is_relative_to(folder.resolve()) and holds_joints(out):
+            raise click.BadParameter(f"{out} has 2D joints in it: results go into a folder of their own", param_hint="--out")
         rig = read_rig(folder, leave_out=out, **read)
         bar.update()
         bar.set_description("measuring")
@@ -276,7 +286,7 @@ def _stand(dataset: MultiViewDataset) -> bool:
 def _write(path: Path, write: Callable[[Path], None]) -> None:
     """Write a result by a function of the path, atomically, and say so."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+    with naming(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         write(Path(folder) / path.name)  # under its own name, which some formats write into the file
         os.replace(Path(folder) / path.name, path)
     click.echo(f"wrote {path}")
