@@ -16,7 +16,7 @@ from itertools import groupby
 from types import NoneType
 from typing import Any, Literal
 
-from posekit.detector import FAULTS, named_faults
+from posekit.detector import FAULTS, check_faults, named_faults
 from posekit.losses import TERMS
 from posekit.parameters import (
     FRAME_METHODS,
@@ -424,7 +424,8 @@ def _check_together(experiment: Experiment) -> None:
         check_joined(name, getattr(experiment.data, name))
     if experiment.sees_windows and window % 2 == 0:
         raise ValueError(f"window must be an odd number of frames, so that it has a middle; got {window}")
-    experiment.faults("test")
+    for split in ("train", "test"):
+        check_faults(**experiment.faults(split))
     frames = experiment.input.frames
     if frames % 2 == 0:
         raise ValueError(f"frames must be an odd number, so that a window has a middle; got {frames}")

@@ -77,6 +77,8 @@ REFUSED = [
     (dict(method="scenes", frames=8), "frames must be an odd number"),
     (dict(method="scenes", frames=9, smooth_2d=1.0), "smooth_2d and output count only for lifters that see one frame"),
     (dict(method="triangulation", smooth_3d=2.0), "smooth_3d does not count for method 'triangulation'"),
+    (dict(noise_correlation=5), "noise_correlation=5.0 changes nothing without noise_px"),
+    (dict(test_noise="noise_px=5+missing_run=5"), "missing_run=5.0 changes nothing without missing or swapped"),
     (dict(missing=1.5), "missing must be .* at most 1"),
     (dict(method="temporal_convolution", blocks=3), "blocks does not count for method 'temporal_convolution'"),
 ]
