@@ -55,7 +55,7 @@ DETECT := _build/detect
 
 detect: $(INSTALLED) $(DETECT)/installed ## find the joints in your videos with MediaPipe: make detect VIDEOS=FOLDER; without, those of "balancing"
 ifdef VIDEOS
-	$(BIN)/python book/detect.py $(VIDEOS)
+	$(BIN)/python book/detect.py "$(VIDEOS)"
 else
 	$(PIP) download --no-deps --dest data pose2sim==0.10.49
 	$(BIN)/python book/make_balancing_video.py

@@ -10,6 +10,7 @@ MediaPipe wants another NumPy than posekit, so it runs as `mediapipe_joints.py` 
 
 import argparse
 import json
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -141,13 +142,14 @@ def main() -> None:
     """Find the joints, write them beside the videos, and say what comes next."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
-    folder = parser.parse_args().folder
+    folder = parser.parse_args().folder.expanduser()  # make quotes it, so that no shell does
     try:
         detections, frame_rate = detect(folder)
     except (DataFileError, FileNotFoundError) as error:
         parser.exit(1, f"{error}\n")
     write_mediapipe(folder / JOINTS, detections)
-    print(f"{folder / JOINTS}: {detections}\nnow: python -m posekit.rig check {folder} --frame-rate {frame_rate:g}")
+    command = f"python -m posekit.rig check {shlex.quote(str(folder))} --frame-rate {frame_rate:g}"
+    print(f"{folder / JOINTS}: {detections}\nnow: {command}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from posekit.files import write_atomically
 from posekit.records import load_record
+from posekit.samples import counted
 from posekit.settings import Experiment
 from posekit.tables import read_list
 
@@ -202,7 +203,7 @@ def main() -> int:
         sys.exit(f"no row in book/results/runs.yml is called {', '.join(unknown)}")
     chosen = [run for run in runs if any(run.is_called(row) for row in asked.rows)]
     missing = [run for run in chosen if not run.is_recorded()]
-    _say(f"{len(chosen)} runs, {len(chosen) - len(missing)} of them recorded")
+    _say(f"{counted('run', len(chosen))}, {len(chosen) - len(missing)} of them recorded")
     if asked.list:
         for run in missing:
             if run.record.exists():
@@ -267,8 +268,9 @@ def _say(words: str) -> None:
 
 
 def script() -> int:
-    """`main` as a process: SIGTERM stops it as Ctrl-C does, and cleans up."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    """`main` as a process: Ctrl-C and SIGTERM stop it, and it cleans up."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: sys.exit("stopped"))
     return min(main(), 1)
 
 

@@ -1,6 +1,6 @@
 """Clips: uninterrupted takes, and the checked tensors of one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,14 @@ class Clip:
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+
+def check_names(what: str, names: Iterable[str]) -> None:
+    """Raise a ValueError for no names at all, and for plain text, which would be taken for its letters."""
+    if isinstance(names, str):
+        raise ValueError(f"{what}s must be several names, such as ({names!r},); got the text {names!r}")
+    if not list(names):
+        raise ValueError(f"{what}s must be one name or more; got {names!r}")
 
 
 def consecutive(clips: list[Clip]) -> tuple[Clip, ...]:

@@ -5,6 +5,7 @@ All of it is drawn at once for all frames, and nothing runs on from one clip int
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -50,7 +51,7 @@ class Detector:
         swapped: share of frames in which the left and right joints of a view are exchanged.
 
     Raises:
-        ValueError: for a negative amount, or a share above 1.
+        ValueError: for a negative amount, a share above 1, or what is no number.
     """
 
     noise_px: Amount = 0.0
@@ -61,6 +62,8 @@ class Detector:
 
     def __post_init__(self):
         for name, value, most in ((f.name, getattr(self, f.name), 1 if f.name in SHARES else math.inf) for f in fields(self)):
+            if not isinstance(value, Tensor | Real):
+                raise ValueError(f"{name} must be a number, got {value!r}")
             if not isinstance(value, Tensor) and not 0 <= value <= most:
                 allowed = "be in [0, 1]" if most == 1 else "not be negative"
                 raise ValueError(f"{name} must {allowed}, got {value}")
@@ -100,6 +103,19 @@ class Detector:
 
 SHARES = ("missing", "swapped")
 FAULTS = tuple(f.name for f in fields(Detector))
+
+
+def check_faults(**faults: float) -> None:
+    """Refuse what `Detector` refuses, and faults that change nothing because what they are about is 0.
+
+    Raises:
+        ValueError: for `noise_correlation` without `noise_px`, or `missing_run` without `missing` or `swapped`.
+    """
+    found = Detector(**faults)
+    if found.noise_correlation and not found.noise_px:
+        raise ValueError(f"noise_correlation={found.noise_correlation} changes nothing without noise_px")
+    if found.missing_run and not (found.missing or found.swapped):
+        raise ValueError(f"missing_run={found.missing_run} changes nothing without missing or swapped")
 
 
 def named_faults(text: str) -> dict[str, float]:

@@ -9,6 +9,18 @@ from typing import Any
 
 
 @contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Have the system's errors name this file where they name none, as of a full disk, or a temporary one beside it."""
+    try:
+        yield
+    except OSError as error:
+        theirs = Path(str(error.filename or path))
+        if error.errno is None or not theirs.is_relative_to(Path(path).parent):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file to write to, in a folder that is made if need be; it becomes `path` at the end of the block.
 
@@ -19,8 +31,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        yield unfinished
-        os.replace(unfinished, path)
+        with naming(path):
+            yield unfinished
+            os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 

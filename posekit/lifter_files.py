@@ -35,6 +35,8 @@ def load_module(path: str | Path, kinds: dict[str, type[nn.Module]]) -> nn.Modul
         ValueError: naming the file, if it holds no such module, settings that do not belong to it or to the weights,
             or weights that are not finite.
     """
+    if Path(path).is_dir():
+        raise ValueError(f"{path}: expected a safetensors file, found a folder")
     try:
         with safe_open(path, framework="pt") as file:
             notes = file.metadata() or {}

@@ -75,6 +75,7 @@ def place_for(experiment: Experiment, results_dir: str | Path, name: str = "") -
 
     Raises:
         FileExistsError: if a record of another experiment has that name.
+        NotADirectoryError: if `results_dir` is a file, or in one.
         PermissionError: if nothing can be written there.
     """
     default = f"{experiment.method}-dropout{experiment.network.dropout.replace('->', 'to')}-{experiment.but(seed=0).digest()}"
@@ -82,6 +83,9 @@ def place_for(experiment: Experiment, results_dir: str | Path, name: str = "") -
     if path.exists() and (old := load_record(path).settings()) != experiment:
         differ = [key for key, value in experiment.flat().items() if old.flat()[key] != value]
         raise FileExistsError(f"{path} holds another experiment (they differ in {', '.join(differ)}); name this one")
+    place = next(folder for folder in path.parents if folder.exists())
+    if not place.is_dir():
+        raise NotADirectoryError(f"records need a folder, and {place} is a file: no record can be written into {path.parent}")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"no record can be written into {path.parent}")

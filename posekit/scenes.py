@@ -22,6 +22,7 @@ from torch import Tensor
 from posekit.cameras import Cameras
 from posekit.detector import Detector
 from posekit.poses import from_bones, hip_heading, jitter, lowest_ankle, thorax, to_bones, trunk_frame, turn
+from posekit.samples import counted
 from posekit.sequences import MultiViewDataset
 from posekit.skeleton import Skeleton
 from posekit.virtual_cameras import draw_cameras, shifted
@@ -166,7 +167,8 @@ class Scenes:
         return len(self.clips) * self.cameras.shape[1]
 
     def __repr__(self) -> str:
-        return f"Scenes({len(self.clips)} poses, {self.cameras.shape[1]} views, {self.mix})"
+        sizes = f"{counted('pose', len(self.clips))}, {counted('view', self.cameras.shape[1])}"
+        return f"Scenes({sizes}, {self.mix})"
 
     def to(self, device: torch.device | str) -> "Scenes":
         """The same, whose batches come on a device; they are drawn on the CPU, so that a seed means the same anywhere."""

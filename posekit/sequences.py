@@ -6,9 +6,11 @@ fills it in silently.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.clips import Clip as Clip  # users look for it here
-from posekit.clips import clip_tensors, consecutive
+from posekit.clips import check_names, clip_tensors, consecutive
 from posekit.detector import Detector
 from posekit.preview import views_svg
 from posekit.renaming import renamed
@@ -205,11 +207,13 @@ class MultiViewDataset:
         """The same dataset with every stride-th frame of each clip; the frame rate falls accordingly.
 
         Raises:
-            ValueError: for a stride below 1, or longer than every clip.
+            ValueError: for a stride that is no whole number, below 1, or longer than every clip.
         """
         longest = max(map(len, self.clips))
+        if not isinstance(stride, Integral):
+            raise ValueError(f"stride must be a whole number of frames, got {stride!r}")
         if not 1 <= stride <= longest:
-            raise ValueError(f"stride must be from 1 to the longest clip's {longest} frames, got {stride}")
+            raise ValueError(f"stride must be from 1 to the longest clip's {counted('frame', longest)}, got {stride}")
         if stride == 1:
             return self
         kept = [range(clip.start, clip.stop, stride) for clip in self.clips]
@@ -271,12 +275,13 @@ class MultiViewDataset:
             poses_world=self.poses_world[frames],
         )
 
-    def select_views(self, names: list[str]) -> "MultiViewDataset":
+    def select_views(self, names: Sequence[str]) -> "MultiViewDataset":
         """The same dataset seen by only some of its cameras.
 
         Raises:
-            ValueError: for a camera it does not have; the message lists those it has.
+            ValueError: for a camera it does not have; the message lists those it has. Also for none, or plain text.
         """
+        check_names("camera", names)
         for name in names:
             if name not in self.view_names:
                 raise ValueError(f"{self.name} has no camera {name!r}; it has {', '.join(self.view_names)}")

@@ -16,7 +16,7 @@ from itertools import groupby
 from types import NoneType
 from typing import Any, Literal
 
-from posekit.detector import FAULTS, named_faults
+from posekit.detector import FAULTS, check_faults, named_faults
 from posekit.losses import TERMS
 from posekit.parameters import (
     FRAME_METHODS,
@@ -297,18 +297,17 @@ class Experiment(Group):
         """An experiment from flat named values, such as a notebook's parameters or a record's settings.
 
         Raises:
-            ValueError: for an unknown name, a value of the wrong type or out of range; the message lists the valid
-                parameters.
+            ValueError: for an unknown name, with the valid ones; a value of the wrong type or out of range.
         """
-        try:
-            unknown = [name for name in parameters if name not in PARAMETERS]
-            if unknown:
-                raise ValueError(f"unknown parameter {', '.join(map(repr, unknown))}")
-            values = {name: checked(PARAMETERS[name], value) for name, value in parameters.items()}
-            groups = {name: group(**_of_group(group, values)) for name, group in GROUPS.items()}
-            return cls(**_of_group(cls, values), **groups)
-        except ValueError as error:
-            raise ValueError(f"{error}\nValid parameters:\n{cls.help()}") from None
+        unknown = [name for name in parameters if name not in PARAMETERS]
+        if unknown:
+            raise ValueError(
+                f"unknown parameter {', '.join(map(repr, unknown))}; Experiment.help() explains the valid ones: "
+                f"{', '.join(PARAMETERS)}"
+            )
+        values = {name: checked(PARAMETERS[name], value) for name, value in parameters.items()}
+        groups = {name: group(**_of_group(group, values)) for name, group in GROUPS.items()}
+        return cls(**_of_group(cls, values), **groups)
 
     def __repr__(self) -> str:
         return f"Experiment({', '.join(f'{name}={value!r}' for name, value in self.differing().items())})"
@@ -425,7 +424,8 @@ def _check_together(experiment: Experiment) -> None:
         check_joined(name, getattr(experiment.data, name))
     if experiment.sees_windows and window % 2 == 0:
         raise ValueError(f"window must be an odd number of frames, so that it has a middle; got {window}")
-    experiment.faults("test")
+    for split in ("train", "test"):
+        check_faults(**experiment.faults(split))
     frames = experiment.input.frames
     if frames % 2 == 0:
         raise ValueError(f"frames must be an odd number, so that a window has a middle; got {frames}")

@@ -106,7 +106,7 @@ def butterworth(
         raise ValueError(f"order must be even, since the filter runs forwards and backwards, got {order}")
     if not 0 < cutoff_hz < dataset.frame_rate / 2:
         raise ValueError(
-            f"cutoff_hz must be between 0 and half of {dataset.name}'s {dataset.frame_rate:g} frames per second, "
+            f"cutoff_hz= or --cutoff must be between 0 and half of {dataset.name}'s {dataset.frame_rate:g} frames per second, "
             f"got {cutoff_hz}"
         )
     coefficients = butter(order // 2, cutoff_hz, fs=dataset.frame_rate)

@@ -168,7 +168,7 @@ def fit(
                 run.best = copy.deepcopy(run.best_guess().state_dict())
             if after_epoch is not None:
                 after_epoch(epoch + 1, run.best_guess())
-            bar.set_postfix(loss=curve.loss[-1], mm=curve.report_mpjpe_mm[-1])
+            bar.set_postfix(dict(loss=value) | ({"mm": curve.report_mpjpe_mm[-1]} if measured else {}))
             file.save(run.state())
     file.forget()
     lifter.load_state_dict(run.best if run.best is not None else run.best_guess().state_dict())

@@ -1,6 +1,8 @@
 """From videos to 2D joints: what is refused, and that `posekit.rig` reads what is written. No video is looked at here:
 what `mediapipe_joints.py` would say stands in for it."""
 
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,6 +64,22 @@ def test_what_is_written_is_read_and_checked(folder, people, ask, monkeypatch, c
     assert "mediapipe, joints.csv; 100 frames, 4 views" in done.output
     assert "cam2: in 2" in done.output  # percent of the frames, left and right are exchanged
     assert (folder / "posekit" / "report.html").exists()
+
+
+def test_a_folder_may_have_a_space_in_its_name(folder, ask, monkeypatch, capsys):
+    command = ["make", "--dry-run", "--directory", str(detect.SCRIPT.parent.parent), "detect", "VIDEOS=~/my videos"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in said.splitlines() if "book/detect.py" in line]
+    given = shlex.split(line)[2:]
+    assert given == ["~/my videos"]
+    files = list(folder.iterdir())
+    (folder / "my videos").mkdir()
+    for path in files:
+        path.rename(folder / "my videos" / path.name)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setattr("sys.argv", ["detect.py", *given])
+    detect.main()
+    assert f"python -m posekit.rig check '{folder}/my videos' --frame-rate 60" in capsys.readouterr().out
 
 
 def test_videos_may_lie_in_a_folder_of_their_own(folder):

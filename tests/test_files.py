@@ -1,3 +1,4 @@
+import errno
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -27,6 +28,23 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_that_names_no_file_gets_its_name(tmp_path):
+    """A full disk says only that it is full."""
+
+    def failing(*words):
+        with replacing(tmp_path / "file"):
+            raise OSError(*words)
+
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/file'"):
+        failing(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PermissionError, match=rf"denied: '{tmp_path}/file'"):
+        failing(errno.EACCES, "denied", str(tmp_path / ".hidden"))
+    with pytest.raises(OSError, match="denied: '/elsewhere'"):
+        failing(errno.EACCES, "denied", "/elsewhere")
+    with pytest.raises(OSError, match="^in words$"):
+        failing("in words")
 
 
 def test_many_writers_of_one_file_do_not_meet(tmp_path):

@@ -25,6 +25,11 @@ def test_a_lifter_may_be_read_by_whom_the_folder_lets(path):
     assert path.stat().st_mode == path.with_name("other").stat().st_mode
 
 
+def test_a_folder_is_no_lifter_and_is_named(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path}: expected a safetensors file, found a folder"):
+        load_lifter(tmp_path)
+
+
 def rewrite(path, weights=None, **settings):
     """The same file with other settings or weights; None leaves a setting out."""
     with lifter_files.safe_open(path, framework="pt") as file:

@@ -68,6 +68,12 @@ def test_another_experiment_does_not_overwrite_a_record(record, tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_file_in_the_place_of_the_folder_is_named(record, tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(NotADirectoryError, match=f"records need a folder, and {tmp_path}/results is a file"):
+        record.save(tmp_path / "results")
+
+
 def test_an_interrupted_save_leaves_nothing_that_looks_like_a_record(record, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -96,7 +96,7 @@ def test_missing_runs_are_made_and_recorded_ones_skipped(reproduce, copy, capsys
     record = load_record(tmp_path / "synthetic" / "first-seed3.json")
     assert record.experiment["width"] == 8
     assert copy("first") == 0
-    assert "1 runs, 1 of them recorded" in capsys.readouterr().err
+    assert "1 run, 1 of them recorded" in capsys.readouterr().err
 
 
 def test_a_failed_run_keeps_the_record_that_was_there(reproduce, copy, tmp_path, monkeypatch, capsys):
@@ -177,7 +177,7 @@ def test_a_line_of_the_list_can_be_run_as_it_is(reproduce, copy, capsys, tmp_pat
     }
     subprocess.run(command, shell=True, cwd=reproduce.ROOT, env=os.environ | places, check=True, capture_output=True)
     assert copy("--list", "first") == 0
-    assert capsys.readouterr() == ("", "1 runs, 1 of them recorded\n")
+    assert capsys.readouterr() == ("", "1 run, 1 of them recorded\n")
 
 
 def test_the_list_names_records_of_other_settings(reproduce, copy, made_up, tmp_path, capsys):
@@ -222,6 +222,18 @@ def test_a_record_that_cannot_be_written_costs_only_its_own_run(reproduce, copy,
 
 
 # ---- Stopped and killed
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_script_says_so_in_a_word(reproduce, monkeypatch, how):
+    monkeypatch.setattr(reproduce, "main", lambda: signal.raise_signal(how))
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with pytest.raises(SystemExit, match="^stopped$"):
+            reproduce.script()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @pytest.fixture

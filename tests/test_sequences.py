@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from dataclasses import fields, replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -9,6 +12,8 @@ from posekit.datasets import load_dataset
 from posekit.evaluation import evaluate_poses
 from posekit.random import generator
 from posekit.sequences import Clip, LabelledPoses, Views, from_clips
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +56,8 @@ def test_choosing_clips_and_views(dataset):
     torch.testing.assert_close(two.frame_cameras.world_to_pixels(two.poses_world[:, None]), two.pixels)
     with pytest.raises(ValueError, match="no camera 'C9'; it has C1, C2, C3"):
         dataset.select_views(["C9"])
+    with pytest.raises(ValueError, match=r"cameras must be one name or more; got \[\]"):
+        dataset.select_views([])
 
 
 def test_every_other_frame(dataset):
@@ -174,6 +181,43 @@ def test_a_bone_with_a_missing_joint_is_not_drawn(dataset):
     shown = ElementTree.fromstring(f"<div>{replace(dataset, pixels=pixels)._repr_html_()}</div>")
     assert [len(list(picture.iter("line"))) for picture in shown.iter("svg")] == [14, 13, 14]
     assert "nan" not in ElementTree.tostring(shown, encoding="unicode")
+
+
+WRONG_TYPES = """
+from posekit.datasets import load_dataset
+wrong = [dict(stride=1.5), dict(missing="x"), dict(subjects="S1"), dict(cameras="C1")]
+for options in (*wrong, dict(name="balancing", cameras="cam_01")):
+    try:
+        load_dataset(**options)
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_values_of_another_type_are_refused_in_words():
+    """In a process of its own, for here the types are checked before."""
+    done = subprocess.run([sys.executable, "-c", WRONG_TYPES], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "stride must be a whole number of frames, got 1.5",
+        "missing must be a number, got 'x'",
+        "subjects must be several names, such as ('S1',); got the text 'S1'",
+        "cameras must be several names, such as ('C1',); got the text 'C1'",
+        "cameras must be several names, such as ('cam_01',); got the text 'cam_01'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("faults", "complaint"),
+    [
+        (dict(noise_correlation=5.0), "noise_correlation=5.0 changes nothing without noise_px"),
+        (dict(noise_correlation=5.0, missing=0.1), "noise_correlation=5.0 changes nothing without noise_px"),
+        (dict(missing_run=5.0, noise_px=2.0), "missing_run=5.0 changes nothing without missing or swapped"),
+        (dict(noise_correlation=-1.0), "noise_correlation must not be negative"),
+    ],
+)
+def test_faults_that_change_nothing_or_are_none_are_refused(faults, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        load_dataset("synthetic", "test", subjects=("S1",), actions=("Box",), **faults)
 
 
 @pytest.mark.parametrize("stride", [0, -1, 10**6])

@@ -77,17 +77,25 @@ REFUSED = [
     (dict(method="scenes", frames=8), "frames must be an odd number"),
     (dict(method="scenes", frames=9, smooth_2d=1.0), "smooth_2d and output count only for lifters that see one frame"),
     (dict(method="triangulation", smooth_3d=2.0), "smooth_3d does not count for method 'triangulation'"),
+    (dict(noise_correlation=5), "noise_correlation=5.0 changes nothing without noise_px"),
+    (dict(test_noise="noise_px=5+missing_run=5"), "missing_run=5.0 changes nothing without missing or swapped"),
     (dict(missing=1.5), "missing must be .* at most 1"),
     (dict(method="temporal_convolution", blocks=3), "blocks does not count for method 'temporal_convolution'"),
 ]
 
 
 @pytest.mark.parametrize(("parameters", "complaint"), REFUSED, ids=str)
-def test_bad_parameters_list_the_valid_ones(parameters, complaint):
+def test_bad_parameters_are_refused_in_one_line(parameters, complaint):
+    """So that the reason stands at the end of what papermill prints."""
     with pytest.raises(ValueError, match=complaint) as error:
         Experiment.parse(parameters)
-    for name in PARAMETERS:
-        assert f"  {name}: " in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_parameter_has_the_valid_ones_listed():
+    with pytest.raises(ValueError, match=f"^unknown parameter 'sede'; .*: {', '.join(PARAMETERS)}$"):
+        Experiment.parse(dict(sede=1))
+    assert [line.split(":")[0].strip() for line in Experiment.help().splitlines()] == list(PARAMETERS)
 
 
 def test_groups_check_their_values_however_they_are_made():

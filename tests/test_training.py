@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from functools import wraps
 
@@ -37,6 +38,17 @@ def trained(samples, loss, seed=0, epochs=2, **options):
     lifter = FrameLifter(15, width=32, dropout=0.2, generator=source)
     curve = fit(lifter, samples, loss, epochs=epochs, generator=source, **options)
     return lifter, curve
+
+
+def test_the_progress_bar_shows_what_was_measured(data, monkeypatch, capsys):
+    monkeypatch.delenv("POSEKIT_QUIET", raising=False)
+    _, test = data
+    trained(test.views(), label_free_loss, epochs=1)
+    shown = capsys.readouterr().err
+    assert "loss=" in shown
+    assert "mm=" not in shown
+    trained(test.views(), label_free_loss, epochs=1, test=test)
+    assert re.search(r"loss=\d.*mm=\d", capsys.readouterr().err)
 
 
 def weights(lifter):

@@ -9,6 +9,7 @@ from posekit.datasets.files import choose
 from posekit.datasets.human36m import load_human36m, load_human36m_detected
 from posekit.datasets.humaneva import load_humaneva
 from posekit.datasets.synthetic import make_synthetic
+from posekit.detector import check_faults
 from posekit.random import generator
 from posekit.renaming import renamed
 from posekit.sequences import MultiViewDataset
@@ -62,7 +63,8 @@ def load_dataset(
         options: of the dataset's own function, such as `lens`, `subjects` and `actions`; of `balancing`, `detector`.
 
     Raises:
-        ValueError: for an unknown name, split or option value; the valid ones are listed.
+        ValueError: for an unknown name, split or option value; the valid ones are listed. Also for noise over time
+            without noise, see `detector.check_faults`.
         FileNotFoundError, DataFileError: see the dataset's module.
 
     >>> load_dataset("synthetic", "train")
@@ -73,7 +75,8 @@ def load_dataset(
     known = DATASETS | RECORDINGS
     choose("dataset", [name], tuple(known))
     dataset = known[name](split, data_root, **options).every(stride)
+    faults = dict(noise_correlation=noise_correlation, missing_run=missing_run, swapped=swapped)
+    check_faults(noise_px=noise_px, missing=missing, **faults)
     if not (noise_px or missing or swapped):
         return dataset
-    faults = dict(noise_correlation=noise_correlation, missing_run=missing_run, swapped=swapped)
     return dataset.with_detector_noise(noise_px, missing, generator(2 * noise_seed + (split == "test")), **faults)

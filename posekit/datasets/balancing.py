@@ -77,4 +77,4 @@ def load_balancing(
         confidence=map_confidence(stored["confidence"][start:stop], have, joints),
     )
     dataset = from_clips("balancing", SKELETONS[skeleton], FRAME_RATE, names, [clip])
-    return dataset if cameras is None else dataset.select_views(list(cameras))
+    return dataset if cameras is None else dataset.select_views(cameras)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from posekit.clips import check_names
+
 
 def find_files(dataset: str, names: tuple[str, ...], data_root: str | Path | None, how_to_get: str) -> list[Path]:
     """Paths of a dataset's files, in `<data_root>/<dataset>/` or `<data_root>/`; it defaults to `$POSEKIT_DATA`, then `data/`.
@@ -22,6 +24,7 @@ def find_files(dataset: str, names: tuple[str, ...], data_root: str | Path | Non
 
 def choose(what: str, asked, valid: tuple[str, ...]) -> None:
     """Raise a ValueError that lists the valid names unless all that is asked for is among them."""
+    check_names(what, asked)
     unknown = [name for name in asked if name not in valid]
-    if unknown or not list(asked):
-        raise ValueError(f"unknown {what} {', '.join(map(repr, unknown)) or '(none given)'}; choose from {', '.join(valid)}")
+    if unknown:
+        raise ValueError(f"unknown {what} {', '.join(map(repr, unknown))}; choose from {', '.join(valid)}")

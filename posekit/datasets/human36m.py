@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from posekit.cameras import Cameras
+from posekit.clips import check_names
 from posekit.datasets.checks import checked
 from posekit.datasets.files import choose, find_files
 from posekit.datasets.npz import DataFileError, read_npz
@@ -90,10 +91,11 @@ def load_human36m(
         ValueError: for a split, subject, action, camera, lens or joint that is not there; the valid ones are listed.
     """
     choose("split", [split], tuple(SUBJECTS))
-    subjects = subjects or SUBJECTS[split]
+    subjects = SUBJECTS[split] if subjects is None else subjects
     choose("subject", subjects, SUBJECTS[split])
     choose("camera", cameras, ALL_CAMERAS)
     if by_prefix:
+        check_names("action", actions)
         unknown = [prefix for prefix in actions if not any(name.startswith(prefix) for name in ALL_ACTIONS)]
         if unknown:
             raise ValueError(f"no action starts with {', '.join(map(repr, unknown))}; there are {', '.join(ALL_ACTIONS)}")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.formats.contents import Calibration, DataFileError, Detections
+from posekit.samples import counted
 from posekit.triangulation import triangulate
 
 MOST_OUTSIDE, TURNED_OUTSIDE = 0.5, 0.05
@@ -59,7 +60,7 @@ def _check_inside(calibration: Calibration, detections: Detections) -> None:
     outside = ((pixels < 0) | (pixels > sizes)).any(-1)  # not so where missing
     present = pixels.isfinite().all(-1)
     if not present.any():
-        raise DataFileError(f"{detections.path}: no 2D joint in {len(detections)} frames")
+        raise DataFileError(f"{detections.path}: no 2D joint in {counted('frame', len(detections))}")
     if pixels.nan_to_num().abs().max() <= 1.5:
         raise DataFileError(
             f"{detections.path}: 2D joints are at most 1.5 from the origin: shares of the image? expected pixels"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.datasets.npz import DataFileError as DataFileError  # what all readers raise
+from posekit.samples import counted
 from posekit.skeleton import Skeleton
 
 MOST_CONFIDENT = 2.0
@@ -114,7 +115,8 @@ class Detections:
 
     def __repr__(self) -> str:
         found = (self.confidence > 0).float().mean().item()
-        return f"Detections({len(self)} frames, {len(self.view_names)} views, {self.skeleton!r}, {found:.0%} of joints found)"
+        sizes = f"{counted('frame', len(self))}, {counted('view', len(self.view_names))}"
+        return f"Detections({sizes}, {self.skeleton!r}, {found:.0%} of joints found)"
 
 
 def checked_confidence(path: Path, confidence: Tensor, pixels: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,23 +16,27 @@ import numpy as np
 from tqdm import tqdm
 
 from posekit.evaluation import lift_dataset
+from posekit.files import naming
 from posekit.formats import write_poses
 from posekit.formats.contents import Calibration
 from posekit.formats.toml import write_toml
 from posekit.lifter_files import save_module
 from posekit.poses import thorax
 from posekit.rig.findings import Report, check
-from posekit.rig.folder import OUTPUT, Rig, read_rig
+from posekit.rig.folder import OUTPUT, Rig, holds_joints, read_rig
 from posekit.rig.page import report_page
 from posekit.rig.steps import SMOOTHING_S, adjust, learn_to_lift, level, reconstruct
 from posekit.sequences import MultiViewDataset
 from posekit.skeletons import SKELETONS
 from posekit.tracks import undo_swaps
 
-RESULTS = ("poses.trc", "poses.npz", "calibration.toml", "lifter.safetensors", "lifted.npz")
+POSES = ("poses.trc", "poses.npz")
+RESULTS = (*POSES, "calibration.toml", "lifter.safetensors", "lifted.npz")
 """What the commands write, besides the report."""
 FIRST, GAP = 0.7, 0.05
 """The lifter learns from the first share of the frames, and is measured on the last, with a gap between them."""
+FEWEST = 2
+"""Fewer frames cannot be parted in two."""
 
 
 class Refused(click.ClickException):
@@ -73,7 +76,10 @@ class Steps(NamedTuple):
 
 
 def common(command: Callable) -> Callable:
-    """The argument and options of all three commands; a fault in the files ends them with its message alone."""
+    """The argument and options of all three commands; a fault in the files ends them with its message alone.
+
+    A command returns names of results that may well be of an earlier run.
+    """
 
     @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
     @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=f"Where results go; default FOLDER/{OUTPUT}.")
@@ -90,12 +96,15 @@ def common(command: Callable) -> Callable:
             raise click.BadParameter(f"{wrong[0]!r}: expected VIEW=CAMERA", param_hint="--pair")
         read = {key: options.pop(key) for key in ("skeleton", "frame_rate", "units", "individual")}
         read |= dict(pairs=dict(pair.split("=") for pair in pairs), image_size_px=image_size)
-        out, start = out or folder / OUTPUT, time.time()
+        out = out or folder / OUTPUT
         _check_writable(out)
+        before = _results(out)
         try:
-            command(folder, out, read, **options)
+            expected = command(folder, out, read, **options)
         except (ValueError, OSError) as error:  # a DataFileError is a ValueError
-            raise Refused(f"{error}{_left_from_before(out, start)}") from error
+            raise Refused("\n".join([str(error), *_left_from_before(out, before)])) from error
+        for line in _left_from_before(out, before, expected):
+            click.echo(line, err=True)
 
     return run
 
@@ -153,7 +162,7 @@ def check_command(folder: Path, out: Path, read: dict) -> None:
 @reconstructing
 @click.option("--upright", is_flag=True, help="Turn the world until people stand on its floor, z up.")
 @common
-def triangulate_command(folder: Path, out: Path, read: dict, how: Steps, upright: bool) -> None:
+def triangulate_command(folder: Path, out: Path, read: dict, how: Steps, upright: bool) -> tuple[str, ...]:
     """Write the 3D joints as poses.trc and poses.npz, and report.html."""
     rig, report = _checked(folder, out, read)
     _show_findings(report)
@@ -165,16 +174,22 @@ def triangulate_command(folder: Path, out: Path, read: dict, how: Steps, upright
     _write(out / "poses.trc", lambda path: write_poses(path, dataset.poses_world, dataset.skeleton.joints, dataset.frame_rate))
     arrays = dict(poses_world=dataset.poses_world.numpy(), joints=np.array(dataset.skeleton.joints))
     _write_npz(out / "poses.npz", **arrays, frame_rate=np.array(dataset.frame_rate))
+    return ()
 
 
 @main.command("lift")
 @reconstructing
 @click.option("--epochs", default=40, show_default=True, type=click.IntRange(min=1), help="Passes over the poses.")
 @common
-def lift_command(folder: Path, out: Path, read: dict, how: Steps, epochs: int) -> None:
+def lift_command(folder: Path, out: Path, read: dict, how: Steps, epochs: int) -> tuple[str, ...]:
     """Learn to tell 3D from one view, and measure it on later frames; write lifter.safetensors and lifted.npz."""
     rig, report = _checked(folder, out, read)
     _show_findings(report)
+    if len(rig.detections) < FEWEST:
+        raise ValueError(
+            f"{folder}: a lifter needs {FEWEST} frames or more, to learn from some and be measured on others; "
+            f"found {len(rig.detections)}"
+        )
     dataset = _reconstructed(rig, out, how)
     first = int((FIRST + GAP) * len(dataset))
     train, test = dataset.frames(0, int(FIRST * len(dataset))), dataset.frames(first)
@@ -189,6 +204,7 @@ def lift_command(folder: Path, out: Path, read: dict, how: Steps, epochs: int) -
         f"frames {first} to {len(dataset) - 1}, each view alone, against the triangulation of all: "
         f"MPJPE {errors['mpjpe']:.0f} mm, PA-MPJPE {errors['pa_mpjpe']:.0f} mm"
     )
+    return () if how.adjusted else POSES  # who lifts has often triangulated before; but adjusted cameras may not be theirs
 
 
 def _checked(folder: Path, out: Path, read: dict) -> tuple[Rig, Report]:
@@ -199,6 +215,8 @@ def _checked(folder: Path, out: Path, read: dict) -> tuple[Rig, Report]:
         )
     with tqdm(total=3, desc="reading", bar_format="{desc:<12}{bar} {n_fmt}/{total_fmt}") as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # units are among what was recognised
+        if out.resolve().is_relative_to(folder.resolve()) and holds_joints(out):
+            raise click.BadParameter(f"{out} has 2D joints in it: results go into a folder of their own", param_hint="--out")
         rig = read_rig(folder, leave_out=out, **read)
         bar.update()
         bar.set_description("measuring")
@@ -221,10 +239,15 @@ def _check_writable(out: Path) -> None:
         )
 
 
-def _left_from_before(out: Path, start: float) -> str:
-    """A warning of results that are older than the report beside them, for they are not of what was just refused."""
-    left = [name for name in RESULTS if (out / name).exists() and (out / name).stat().st_mtime < start]
-    return f"\n{', '.join(left)} in {out}: from an earlier run, not from this one" if left else ""
+def _results(out: Path) -> dict[str, int]:
+    """When each of the results that are there was written."""
+    return {name: (out / name).stat().st_mtime_ns for name in RESULTS if (out / name).exists()}
+
+
+def _left_from_before(out: Path, before: dict[str, int], expected: tuple[str, ...] = ()) -> list[str]:
+    """A warning of results that this run has not written, unless they are expected there: they need not fit the others."""
+    left = [name for name, written in _results(out).items() if before.get(name) == written and name not in expected]
+    return [f"{', '.join(left)} in {out}: from an earlier run, not from this one"] if left else []
 
 
 def _show_findings(report: Report) -> None:
@@ -263,7 +286,7 @@ def _stand(dataset: MultiViewDataset) -> bool:
 def _write(path: Path, write: Callable[[Path], None]) -> None:
     """Write a result by a function of the path, atomically, and say so."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+    with naming(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         write(Path(folder) / path.name)  # under its own name, which some formats write into the file
         os.replace(Path(folder) / path.name, path)
     click.echo(f"wrote {path}")

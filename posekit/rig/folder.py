@@ -11,6 +11,7 @@ import torch
 from posekit.formats import read_calibration, read_detections, to_dataset
 from posekit.formats.contents import Calibration, DataFileError, Detections, text_of
 from posekit.formats.deeplabcut import begins_as_deeplabcut
+from posekit.samples import counted
 from posekit.sequences import MultiViewDataset
 from posekit.skeletons import KEYPOINTS, MIDDLES, SKELETONS, cannot_map, plain_name
 
@@ -94,12 +95,13 @@ def read_rig(
     detections = read_detections(place, detector, SKELETONS[name], **own.get(detector, {}))
     matched = calibration.for_views(detections.view_names, pairs)
     rate = "as given" if frame_rate else "assumed, the files do not say: pass it if it is another"
-    cameras = ", ".join(calibration.view_names)
+    cameras = f"{counted('camera', len(calibration))} ({', '.join(calibration.view_names)})"
+    sizes = f"{counted('frame', len(detections))}, {counted('view', len(detections.view_names))}"
     used = [_same(calibration, matched, index) for index in range(len(matched))]
     idle = [camera for index, camera in enumerate(calibration.view_names) if index not in used]
     recognised = (
-        f"calibration: {kind}, {path.relative_to(folder)}; {len(calibration)} cameras ({cameras}), in {calibration.units}",
-        f"2D joints: {detector}, {place.relative_to(folder)}; {len(detections)} frames, {len(detections.view_names)} views",
+        f"calibration: {kind}, {path.relative_to(folder)}; {cameras}, in {calibration.units}",
+        f"2D joints: {detector}, {place.relative_to(folder)}; {sizes}",
         f"skeleton: {name}, {why}",
         "views and their cameras: "
         + ", ".join(f"{view}: {calibration.view_names[index]}" for view, index in zip(detections.view_names, used))
@@ -195,6 +197,12 @@ def _joints(places: list[Path]) -> Iterator[tuple[str, Path]]:
         yield from (("mediapipe", path) for path in files if "sync_index" in _header(path))
         if any(map(begins_as_deeplabcut, files)):
             yield "deeplabcut", place
+
+
+def holds_joints(folder: Path) -> bool:
+    """Whether there are files of 2D joints in a folder, or in folders in it."""
+    places = list(_folders(folder, set())) if folder.is_dir() else []
+    return any(_joints([*places[:1], *places]))  # the folder also as one within another: it may be that of a view
 
 
 def _first_json(folder: Path) -> Path | None:

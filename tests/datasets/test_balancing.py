@@ -77,6 +77,7 @@ def test_other_skeletons_and_cameras_are_checked():
     for options, words in (
         (dict(split="validation"), "train, test, all"),
         (dict(cameras=("front",)), "cam_01"),
+        (dict(cameras=()), r"cameras must be one name or more; got \(\)"),
         (dict(skeleton="human36m17"), "spine"),
         (dict(skeleton="body"), "body25b"),
         (dict(detector="mediapipe", skeleton="humaneva15"), "head"),

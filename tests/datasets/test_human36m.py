@@ -152,6 +152,7 @@ def test_an_action_that_is_not_in_the_file(files):
         ("split", "val", "choose from train, test"),
         ("subjects", ("S1",), "unknown subject 'S1'; choose from S9, S11"),
         ("actions", ("Walk",), "unknown action 'Walk'; choose from Directions"),
+        ("subjects", (), r"subjects must be one name or more; got \(\)"),
         ("cameras", ("0",), "unknown camera '0'; choose from 54138969"),
         ("detections", "cpn", "data_2d_h36m_cpn.npz"),
     ],

@@ -190,7 +190,7 @@ def test_clips_unlike_the_known_ones_are_said_once(humaneva_files, monkeypatch):
         ("subjects", ("S4",), "unknown subject 'S4'; choose from S1, S2, S3"),
         ("actions", ("Walk",), "unknown action 'Walk'; choose from Walking, Jog, Box, Gestures, ThrowCatch"),
         ("cameras", ("C4",), "unknown camera 'C4'; choose from C1, C2, C3"),
-        ("cameras", (), r"\(none given\)"),
+        ("cameras", (), r"cameras must be one name or more; got \(\)"),
         ("lens", "fisheye", "unknown lens 'fisheye'; choose from opencv, human36m"),
     ],
 )

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_how_3d_is_made_is_an_option(folder, tmp_path):
     assert np.allclose(results["--undo-swaps",], results[()], atol=1e-5)  # OpenPose did not exchange any
     done = run("triangulate", folder, "--frame-rate", 60, "--out", tmp_path, "--cutoff", 30)
     assert done.exit_code == 2
-    assert "cutoff_hz must be between 0 and half of" in done.output
+    assert "cutoff_hz= or --cutoff must be between 0 and half of" in done.output
 
 
 def test_swaps_of_three_views_are_refused(short):
@@ -257,6 +258,56 @@ def test_results_of_an_earlier_run_beside_a_refusal_are_said(short, tmp_path):
     done = run("triangulate", folder, "--plain", "--undo-swaps", "--out", out)
     assert done.exit_code == 2
     assert f"poses.trc, poses.npz in {out}: from an earlier run" in done.output
+
+
+def test_results_of_an_earlier_run_beside_new_ones_are_said(short, tmp_path):
+    """Cameras that were adjusted earlier are not those of the new poses, nor a lifter that of them."""
+    folder = two_views(short, tmp_path / "mine")
+
+    def left(command, *options):
+        done = run(command, folder, "--plain", *options)
+        assert done.exit_code == 0, done.output
+        return re.findall(r"^(.*) in .*posekit: from an earlier run, not from this one$", done.stderr, re.MULTILINE)
+
+    assert left("triangulate", "--adjust") == []
+    assert left("triangulate") == ["calibration.toml"]
+    assert left("lift", "--epochs", 1) == ["calibration.toml"]  # the poses are of another command
+    assert left("lift", "--epochs", 1, "--adjust") == ["poses.trc, poses.npz"]
+    assert left("triangulate", "--adjust") == ["lifter.safetensors, lifted.npz"]
+
+
+def test_a_recording_too_short_to_learn_from_is_said(short, tmp_path):
+    folder = two_views(short, tmp_path / "mine")
+    for view in (folder / "pose").iterdir():
+        for path in sorted(view.iterdir())[1:]:
+            path.unlink()
+    done = run("lift", folder, "--plain")
+    assert done.exit_code == 2
+    assert "1 frame, 2 views" in done.output
+    assert f"{folder}: a lifter needs 2 frames or more" in done.output
+
+
+@pytest.mark.parametrize("place", ["pose", "pose/view"])
+def test_results_do_not_go_among_2d_joints(short, tmp_path, place):
+    """Nothing is read from where results go: a view would be missing, or all of them."""
+    folder = two_views(short, tmp_path / "mine")
+    out = folder / place.replace("view", f"{short[1].view_names[0]}_json")
+    done = run("check", folder, "--out", out)
+    assert done.exit_code == 2
+    assert "has 2D joints in it" in done.output
+    assert not (out / "report.html").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_names_what_could_not_be_written(short, tmp_path, monkeypatch):
+    def full(*_, **__):
+        with open("/dev/full", "w") as file:
+            file.write("x" * 10**6)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    done = run("check", two_views(short, tmp_path / "mine"), "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert f"No space left on device: '{tmp_path / 'out' / 'report.html'}'" in done.output
 
 
 def test_a_camera_without_2d_joints_is_said_and_messages_name_the_recording(short, tmp_path):

@@ -48,7 +48,7 @@ def test_a_cut_off_smooths_by_a_butterworth_filter(exact):
     noisy = exact.with_detector_noise(5.0, 0.0, torch.Generator().manual_seed(0))
     raw, smooth = reconstruct(noisy, smoothing_s=0.0), reconstruct(noisy, cutoff_hz=6.0)
     torch.testing.assert_close(smooth.poses_world, butterworth(raw.poses_world, noisy, 6.0), atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match="cutoff_hz must be between 0 and half of"):
+    with pytest.raises(ValueError, match="cutoff_hz= or --cutoff must be between 0 and half of"):
         reconstruct(noisy, cutoff_hz=noisy.frame_rate)
 
 
