@@ -81,7 +81,8 @@ class ThreeLifters(SphinxDirective):
             alt = f"The walking body as lifted by the network that learned {learned}, over the true one, which is grey."
             caption = f"<b>{panel['name']}</b> <span>{panel['error_mm']:.0f} mm on average</span>"
             parts.append(f'<figure class="pk-panel">{still_html(still, alt)}<figcaption>{caption}</figcaption></figure>')
-        key = '<p class="pk-scale">Joints off, pelvis on pelvis, by <span>0 mm</span><i></i><span>100 mm and more</span></p>'
+        scale = "<span>0 mm</span><i></i><span>100 mm and more,</span><span>pelvis on pelvis</span>"
+        key = f'<p class="pk-scale">Joints off by {scale}</p>'
         return [raw(f'<div class="pk-compared">{"".join(parts)}{key}</div>')]
 
 
