@@ -69,3 +69,13 @@ def test_pages_name_each_colour_with_its_counterpart():
     light, dark = (dict(re.findall(r"--pk-(\w+): (#\w+)", line)) for line in palette_css().splitlines()[:2])
     assert {light[side] for side in colors.COLORS} == set(colors.COLORS.values())
     assert dark == {name: colors.DARK[color] for name, color in light.items()}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_on_the_stage_the_truth_stands_out_from_the_room_and_the_people_from_the_truth(theme):
+    css = (ROOT / "book" / "posebook" / "assets" / "stage.css").read_text()
+    named = dict(re.findall(r"--pk-(\w+): ([^;]+);", css.splitlines()[1 if theme == "light" else 2]))
+    truth, exact = named["grey"], named["good"]
+    bodies = [colors.DARK[color] if theme == "dark" else color for color in colors.COLORS.values()]
+    assert min(contrast(truth, ground) for ground in [*re.findall("#[0-9a-f]{6}", named["room"]), named["paper"]]) >= 2
+    assert min(contrast(truth, color) for color in (exact, named["bad"], *bodies)) >= 1.5

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -205,6 +206,8 @@ def test_without_scripts_and_on_paper_stills_stand_there(browser, address, visit
     with Visit(browser, address, PAGE, java_script_enabled=False) as plain:
         for still in plain.page.locator(".pk-still svg").all():
             assert still.bounding_box()["height"] > 100
+        assert plain.page.locator(".pk-lifting .pk-keys").is_visible()
+        assert plain.page.locator(".pk-panel .pk-still [stroke^=color-mix]").count() == 3 * 14
         assert plain.page.locator(".pk-lifting .pk-still line").count() > 50
     visit.page.emulate_media(media="print")
     assert visit.page.locator(".pk-lifting .pk-still svg").is_visible()
@@ -218,3 +221,32 @@ def test_in_the_dark_it_is_drawn_in_other_colours(visit):
     light = np.array(top(visit).evaluate(colours))
     visit.turn("dark")
     assert (np.array(top(visit).evaluate(colours)) != light).mean() > 0.01
+
+
+def test_on_a_phone_the_camera_is_in_the_picture_and_pause_at_the_edge(browser, address):
+    """Nothing but the sides of the camera has such a green without any red in it."""
+    count = """canvas => {
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        let green = 0;
+        for (let k = 0; k < data.length; k += 4) {
+            const [red, middle, , opacity] = data.subarray(k, k + 4);
+            green += red < 10 && middle > 90 && middle < 150 && opacity === 255;
+        }
+        return green;
+    }"""
+    with opened(browser, address, width=390, has_touch=True, is_mobile=True) as visit:
+        visit.page.wait_for_function(f"({count})(document.querySelector('.pk-lifting canvas')) > 200")
+        room, pause = (visit.page.locator(part).bounding_box() for part in (".pk-lifting .pk-room", ".pk-lifting .pk-play"))
+        assert pause["x"] + pause["width"] == pytest.approx(room["x"] + room["width"], abs=2)
+        assert visit.complaints == []
+
+
+def test_it_says_from_where_errors_are_measured(visit):
+    for place in (".pk-off", ".pk-scale"):
+        assert "pelvis on pelvis" in visit.page.inner_text(place)
+
+
+def test_the_story_has_five_sentences_and_few_numbers(visit):
+    story = visit.page.locator("article p").filter(has_text="On HumanEva-I").first.inner_text()
+    assert len(re.findall(r"[.?!](?= [A-Z]|$)", story)) == 5
+    assert len(re.findall(r"\d+ mm", story)) <= 7

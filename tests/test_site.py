@@ -214,6 +214,22 @@ def test_on_paper_there_are_no_bars(browser, address):
         assert visit.page.locator(".pk-overview").is_visible()
 
 
+def test_on_paper_a_title_has_its_number_and_fits(browser, address):
+    with Visit(browser, address, RESULTS, width=794) as visit:  # A4
+        visit.page.emulate_media(media="print")
+        (title,) = [title for title in visit.page.locator("h1").all() if title.is_visible()]
+        assert title.inner_text().split(".")[0].isdigit()
+        box = title.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 794
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 794
+
+
+def test_on_a_phone_the_index_does_not_scroll_sideways(browser, address):
+    with Visit(browser, address, "genindex", width=NARROW, has_touch=True, is_mobile=True) as visit:
+        assert visit.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [NARROW, NARROW]
+
+
 def test_references_have_the_keys_of_the_text(browser, address):
     with Visit(browser, address, "book/references") as visit:
         labels = visit.page.locator(".citation .label").all_inner_texts()

@@ -476,3 +476,32 @@ def test_the_weights_are_small_and_trained_only_when_something_changed(site):
     written = manifest.stat().st_mtime_ns
     prepared(ROOT)
     assert manifest.stat().st_mtime_ns == written
+
+
+def test_on_a_phone_the_lifted_pose_does_not_cover_the_joints_that_a_button_moves(browser, address):
+    in_sight = """() => {
+        const box = (one) => document.querySelector(one).getBoundingClientRect();
+        const [view, editor] = [box('.pk-lifted'), box('.pk-editor svg')];
+        return scrollY > 0 && editor.top >= view.bottom && editor.bottom <= innerHeight;
+    }"""
+    with opened(browser, address, width=390, has_touch=True, is_mobile=True) as visit:
+        visit.page.get_by_role("button", name="Move a wrist far").tap()
+        visit.page.wait_for_function(in_sight)
+
+
+def test_on_a_phone_held_sideways_both_panels_fit_the_window(browser, address):
+    with opened(browser, address) as visit:
+        visit.page.set_viewport_size({"width": 844, "height": 390})
+        bar = visit.page.locator(".bd-header-article").bounding_box()["height"]
+        fit = "bar => ['.pk-editor', '.pk-lifted'].every(one => document.querySelector(one).offsetHeight <= innerHeight - bar)"
+        visit.page.wait_for_function(fit, arg=bar)
+
+
+def test_a_key_has_the_sides_and_the_slider_of_a_wrong_height_says_what_it_does(browser, address, visit):
+    with Visit(browser, address, PAGE, java_script_enabled=False) as plain:
+        for shown in (visit, plain):
+            key = shown.page.locator(".pk-tryit .pk-keys")
+            assert key.is_visible()
+            assert key.inner_text().split()[:2] == ["left", "right"]
+    hint = visit.page.get_by_role("slider", name="Told higher by", exact=True).get_attribute("aria-describedby")
+    assert "than the camera really is" in visit.page.locator(f"#{hint}").inner_text()

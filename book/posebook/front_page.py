@@ -8,7 +8,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from posebook.stage_still import Eye, still_scene
+from posebook.stage_still import Eye, key_html, still_scene
 from posebook.tryit_page import TRYIT_CLASS, TryIt, prepared
 from posebook.yourself import YOURSELF_CLASS, LiftYourself
 from posekit.epipolar import EPIPOLAR_CLASS
@@ -62,7 +62,8 @@ class LiftingScene(SphinxDirective):
         still = still_scene(data, data["lifted"][STILL_FRAME], data["truth"][STILL_FRAME], eye, camera)
         script = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
         data_html = f'<script type="application/json">{script}</script>'
-        return [raw(f'<figure class="{FRONT_CLASS}">{data_html}{still_html(still, ALT)}</figure>')]
+        under = f'<div class="pk-under">{key_html("the truth, never shown to it")}</div>'
+        return [raw(f'<figure class="{FRONT_CLASS}">{data_html}{still_html(still, ALT)}{under}</figure>')]
 
 
 class ThreeLifters(SphinxDirective):
@@ -74,11 +75,14 @@ class ThreeLifters(SphinxDirective):
         eye = Eye(math.atan2(data["camera"]["center"][1], data["camera"]["center"][0]) + 0.7, 0.14)
         parts = []
         for panel in data["panels"]:
-            still = still_scene(data, panel["poses"][STILL_FRAME], data["truth"][STILL_FRAME], eye, size=(360, 400))
-            alt = f"The walking body as lifted by the network that learned {LEARNED[panel['name']]}, over the true one in grey."
+            pose, truth = panel["poses"][STILL_FRAME], data["truth"][STILL_FRAME]
+            still = still_scene(data, pose, truth, eye, size=(360, 400), tinted=True)
+            learned = LEARNED[panel["name"]]
+            alt = f"The walking body as lifted by the network that learned {learned}, over the true one, which is grey."
             caption = f"<b>{panel['name']}</b> <span>{panel['error_mm']:.0f} mm on average</span>"
             parts.append(f'<figure class="pk-panel">{still_html(still, alt)}<figcaption>{caption}</figcaption></figure>')
-        key = '<p class="pk-scale">Joints off by <span>0 mm</span><i></i><span>100 mm and more</span></p>'
+        scale = "<span>0 mm</span><i></i><span>100 mm and more,</span><span>pelvis on pelvis</span>"
+        key = f'<p class="pk-scale">Joints off by {scale}</p>'
         return [raw(f'<div class="pk-compared">{"".join(parts)}{key}</div>')]
 
 

@@ -7,7 +7,9 @@ import numpy as np
 from posekit.colors import CAMERA, COLORS
 
 AWAY_M = 7.0  # distance of the eye
-HEAD_M, LIMB_M, TRUTH_M = 0.105, 0.05, 0.11
+HEAD_M, LIMB_M = 0.105, 0.09
+RIM_M = 0.016  # by how much the true body is stouter, as in stage.js
+WORST_M = 0.1  # a joint off by that much has the last colour of the scale, as in front.js
 TRUTH, FLOOR = "var(--pk-grey)", "var(--pk-grid)"  # of stage.css
 CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
 
@@ -19,8 +21,10 @@ class Eye(NamedTuple):
     elevation: float
 
 
-def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None, size: tuple[int, int] = (720, 440)) -> str:
-    """A lifted pose in colour over the true one in grey; with a camera, also its picture and the rays to the joints.
+def still_scene(
+    stage: dict, person, truth, eye: Eye, camera: dict | None = None, size: tuple[int, int] = (720, 440), tinted: bool = False
+) -> str:
+    """A lifted pose over the true one in grey; with a camera, also its picture and the rays to the joints.
 
     Args:
         stage: names and bones, as `front.stage_numbers` gives them.
@@ -28,8 +32,12 @@ def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None
         eye: seen from there; everything fits into the picture.
         camera: as `front.camera_numbers` gives it.
         size: width and height of the picture.
+        tinted: put the pelvises together, and colour each bone by how far its joint is off, instead of left and right.
     """
     person, truth = np.asarray(person), np.asarray(truth)
+    if tinted:
+        person = person - person[0] + truth[0]
+    off = np.linalg.norm(person - truth, axis=-1)
     frame = [on_picture(camera, 2 * camera["middle"] * np.array(corner)) for corner in CORNERS] if camera else []
     floor = truth[0] * [1, 1, 0]
     around = [floor + np.array([x, y, z]) for x in (-0.7, 0.7) for y in (-0.7, 0.7) for z in (0, 1.9)]
@@ -47,16 +55,40 @@ def still_scene(stage: dict, person, truth, eye: Eye, camera: dict | None = None
     if camera:
         parts += [line(camera["center"], corner, CAMERA, opacity=0.6) for corner in frame]
         parts += [line(a, b, CAMERA, 0.01) for a, b in zip(frame, frame[1:] + frame[:1])]
-    parts += [line(truth[a], truth[b], TRUTH, TRUTH_M) for _, a, b in bones]
     head = stage["joints"].index("head")
-    parts += [line(person[a], person[b], COLORS[side], LIMB_M) for side, a, b in depth_sorted]
-    (x, y, scale), grey = put(person[head]), COLORS["centre"]
-    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{HEAD_M * scale:.1f}" fill="{grey}"/>')
+
+    def ball(at, color, metres):
+        x, y, scale = put(at)
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{metres * scale:.1f}" fill="{color}"/>'
+
+    def color(side, joint):
+        return tint(off[joint]) if tinted else COLORS[side]
+
+    parts += [line(truth[a], truth[b], TRUTH, LIMB_M + 2 * RIM_M) for _, a, b in bones]
+    parts.append(ball(truth[head], TRUTH, HEAD_M + RIM_M))
+    parts += [line(person[a], person[b], color(side, b), LIMB_M) for side, a, b in depth_sorted]
+    parts.append(ball(person[head], color("centre", head), HEAD_M))
     if camera:
         flat = [on_picture(camera, seen_by(camera, joint)) for joint in truth]
         parts += [line(a, b, CAMERA, opacity=0.35) for a, b in zip(flat, person)]
         parts += [line(flat[a], flat[b], COLORS[side], 0.015) for side, a, b in bones]
     return f'<svg viewBox="0 0 {size[0]} {size[1]}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def tint(metres: float) -> str:
+    """The colour of a joint that is off by so much, on the scale beside the panels."""
+    return f"color-mix(in srgb, var(--pk-bad) {min(metres / WORST_M, 1):.0%}, var(--pk-good))"
+
+
+def key_html(truth: str) -> str:
+    """What the colours of a scene mean.
+
+    Args:
+        truth: what is grey.
+    """
+    names = {"left": "left", "right": "right", "truth": truth}
+    keys = (f'<span><i class="pk-line pk-{name}"></i>{text}</span>' for name, text in names.items())
+    return f'<div class="pk-keys">{"".join(keys)}</div>'
 
 
 def placed(points, eye: Eye, size: tuple[int, int], margin: float = 10):

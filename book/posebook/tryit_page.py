@@ -10,13 +10,14 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from posebook.digest import digest_of, library_files
-from posebook.stage_still import Eye, still_scene
+from posebook.stage_still import Eye, key_html, still_scene
 
 TRYIT_CLASS = "pk-tryit"
 ALT = (
     "The lifted body in 3D, blue on its left, orange on its right, over the true one in grey; "
     "the camera and its picture stand before it, with rays from the picture's joints to the body's."
 )
+GREY = "the truth, or before you moved a joint"
 logger = logging.getLogger(__name__)
 
 
@@ -34,7 +35,7 @@ class TryIt(SphinxDirective):
         still = still_scene(begun, begun["lifted"][0], begun["truth"][0], still_eye(begun["camera"]), begun["camera"])
         for_few = nodes.container("", *self.parse_content_to_nodes(), classes=["pk-without-script"])
         picture = f'<figure class="pk-lifted"><div class="pk-still" role="img" aria-label="{ALT}">{still}</div></figure>'
-        return [_html(f'<div class="{TRYIT_CLASS}">'), for_few, _html(picture), _html("</div>")]
+        return [_html(f'<div class="{TRYIT_CLASS}">'), for_few, _html(picture + key_html(GREY)), _html("</div>")]
 
 
 def still_eye(camera: dict) -> Eye:

@@ -64,7 +64,7 @@
     const { camera, truth } = data;
     const ahead = camera.plane / PLANE;
     const narrow = () => place.clientWidth < 480;
-    const view = freeView(Math.atan2(camera.center[1], camera.center[0]) + (narrow() ? 0.75 : 0.85), 0.2, 0);
+    const view = freeView(Math.atan2(camera.center[1], camera.center[0]) + (narrow() ? 0.55 : 0.85), 0.2, 0);
     const canvas = element("canvas", { className: "pk-stage" });
     const shown = stage(canvas, { ...data, view, label: place.querySelector(".pk-still").getAttribute("aria-label") });
     const [low, high] = ground(truth);
@@ -77,7 +77,7 @@
       shown.draw({
         person: world, truth: pose, camera, flat: pixels, fade, ahead,
         middle: pose[0].map((v, k) => (k < 2 ? (low[k] + high[k]) / 2 : v)),
-        fit: narrow() ? [...around(...inset, HIGH), ...shown.corners(camera)] : around(...inset, HIGH, camera),
+        fit: around(...inset, HIGH, camera),
         margins: narrow() ? { side: 8, top: 26, bottom: 4 } : { side: 24, top: 30, bottom: 8 },
         labels: [
           { at: aboveFrame(camera), text: narrow() ? "camera: 2D" : "what the camera sees: 2D", camera: true },
@@ -119,10 +119,11 @@
 
     const pause = element("button", { type: "button", className: "pk-play" }, still() ? "Play" : "Pause");
     pause.addEventListener("click", () => (pause.textContent = time.toggle() ? "Pause" : "Play"));
-    const key = (name, text) => element("span", {}, element("i", { className: `pk-line pk-${name}` }), text);
-    const keys = element("div", { className: "pk-keys" }, key("left", "left"), key("right", "right"), key("truth", "the truth, never shown to it"));
-    const off = element("span", { className: "pk-off" }, "off by ", error, " per joint");
-    place.append(element("div", { className: "pk-room" }, canvas), element("div", { className: "pk-under" }, off, keys, how, pause));
+    const off = element("span", { className: "pk-off" }, "off by ", error, " per joint, pelvis on pelvis");
+    const under = place.querySelector(".pk-under");
+    under.before(element("div", { className: "pk-room" }, canvas));
+    under.prepend(off);
+    under.append(element("span", { className: "pk-live" }, how, pause));
     place.classList.add("pk-drawn");
     time.watch(canvas);
     update();

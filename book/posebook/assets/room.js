@@ -12,8 +12,8 @@ window.posebook ??= {};
     return made;
   };
 
-  // A labelled slider that shows its value.
-  function slider({ name, label, read, ...range }, value, onInput) {
+  // A labelled slider that shows its value, and under it a hint if there is one.
+  function slider({ name, label, read, hint, ...range }, value, onInput) {
     const input = element("input", { type: "range", id: `pk-camera-${name}`, ...range });
     const output = element("output");
     const set = (number) => {
@@ -26,7 +26,12 @@ window.posebook ??= {};
       set(input.value);
       onInput(Number(input.value));
     });
-    return Object.assign(element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input), { set });
+    const made = element("div", { className: "pk-slider" }, element("label", { htmlFor: input.id }, label), output, input);
+    if (hint) {
+      made.append(element("small", { id: `${input.id}-hint` }, hint));
+      input.setAttribute("aria-describedby", `${input.id}-hint`);
+    }
+    return Object.assign(made, { set });
   }
 
   // Fills a figure, whose still stands there until the first drawing; what it returns draws a camera, its 2D pose and the

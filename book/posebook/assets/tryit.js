@@ -17,7 +17,7 @@
     { name: "direction", label: "Direction", min: -180, max: 180, step: 5, read: (value) => `${value}°` },
     { name: "height", label: "Height", min: 0.2, max: 4, step: 0.1, read: metres },
     { name: "distance", label: "Distance", min: 1.5, max: 10, step: 0.1, read: metres },
-    { name: "error", label: "Told higher by", min: -0.3, max: 0.3, step: 0.05, read: signed },
+    { name: "error", label: "Told higher by", min: -0.3, max: 0.3, step: 0.05, read: signed, hint: "than the camera really is" },
   ];
 
   function depthInWords(camera, joint) {
@@ -208,6 +208,13 @@
     };
     addEventListener("hashchange", () => isLink() && follow());
 
+    // On a phone the lifted pose stays at the top of the window, so that the editor has to come below it.
+    function bringToSight(editor) {
+      const covered = getComputedStyle(figure).position === "sticky";
+      editor.style.scrollMarginTop = covered ? `${figure.offsetHeight}px` : ""; // the theme's bar is in its scroll-padding
+      editor.scrollIntoView({ block: covered ? "start" : "center", behavior: still() ? "auto" : "smooth" });
+    }
+
     // ---- what to look for: each does what its sentence says ----
     const jointsCalled = (end) => manifest.joints.flatMap((name, k) => (name.endsWith(end) ? [k] : []));
     const after = (values, next, example = 0) => goTo(example, { ...fresh().camera, ...values }, next);
@@ -242,7 +249,7 @@
       const act = tries[name.className.match(/pk-look-([\w-]+)/)[1]];
       const show = element("button", { type: "button", className: "pk-look" }, ...name.childNodes);
       show.addEventListener("click", () => {
-        panels[0].scrollIntoView({ block: "center", behavior: still() ? "auto" : "smooth" });
+        bringToSight(panels[0]);
         act();
       });
       name.replaceChildren(show);
