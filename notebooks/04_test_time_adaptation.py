@@ -43,7 +43,7 @@ if find_spec("google") and find_spec("google.colab"):
 from functools import partial
 
 import torch
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
 from posekit import metrics
 from posekit.datasets import load_dataset
@@ -52,6 +52,7 @@ from posekit.lifters import FrameLifter
 from posekit.losses import label_free_loss
 from posekit.random import generator
 from posekit.records import in_words, recorded, report_table, table
+from posekit.sources import sources
 from posekit.training import Curve, adapt, evaluate, evaluate_poses, fit, lift
 from posekit.triangulation import triangulate
 
@@ -236,6 +237,10 @@ alt = (
     "more slowly, and stays far above the line of triangulation."
 )
 curve_figure(curves, "passes", "report_mpjpe (mm)", alt=alt, log_y=True)
+
+# %% tags=["remove-input"]
+lines_of = ["humaneva/adaptation-ours-to-the-end", "humaneva/triangulation"]
+HTML(sources(lines_of, runs, "adaptation-to-the-end"))
 
 # %% [markdown]
 # It does not end. Every doubling of the passes still takes a part of the error away, and each takes twice as long as the one before:

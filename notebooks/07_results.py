@@ -204,6 +204,9 @@ ratios = {
 off = [[t, f"{r - 1:+.0%}"] for t, r in ratios.items() if abs(r - 1) > 0.15]
 Markdown(table(["row", "ours over Table 1's"], off))
 
+# %% tags=["remove-input"]
+from_rows(*(row.name for row in tables["published"].rows))
+
 # %% [markdown]
 # The first two of these differences have two causes.
 # One is the start.
@@ -236,6 +239,9 @@ columns += [f"seed {REPORTS_SEED}", f"seed {FRONT}"]
 Markdown(table(columns, lines))
 
 # %% tags=["remove-input"]
+from_rows(*(row.name + end for row in unsteady for end in ("", "-front")))
+
+# %% tags=["remove-input"]
 within = [low <= row.printed_mm() <= high for row, (low, high) in zip(unsteady, front)]
 Markdown(
     f"From the good start {sum(within)} of the {len(within)} numbers in Table 1 lie within these ranges."
@@ -253,6 +259,9 @@ at = range(50, 201, 50)
 points = [f"{errors[epochs_done.index(epoch)]:.1f}" for epoch in at]
 columns = ["epochs of adaptation, report's seed", *map(str, at)]
 Markdown(table(columns, [["`report_mpjpe`, mm", *points]]))
+
+# %% tags=["remove-input"]
+from_rows("adaptation-published")
 
 # %% [markdown]
 # [](../book/what_we_found) goes through the reasons one by one.
@@ -365,6 +374,9 @@ for start, row in starts.items():
     lines.append([f"ours, seed {start}", *points])
 columns = [f"{moment}, epoch {e}" for moment, e in moments.items()]
 Markdown(table(["dropout 0.5 → 0.0, mm", *columns], lines))
+
+# %% tags=["remove-input"]
+from_rows(*dict.fromkeys(starts.values()))
 
 # %% [markdown]
 # So the report's run began like our good starts.
@@ -756,6 +768,11 @@ for errors in zip(*lines):
 lines = [[f"`{s}`", *(f"{e:.1f}" for e in es)] for s, es in zip(both, lines)]
 columns = ["`report_mpjpe`, mm", "synthetic people", "HumanEva-I"]
 Markdown(table(columns, lines))
+
+# %% tags=["remove-input"]
+compared = [f"synthetic/synthetic-{row}" for row in both]
+compared += [f"humaneva/{row}" for row in both.values()]
+HTML(sources(compared, runs, "synthetic-and-real"))
 
 # %% [markdown]
 # ## See for yourself

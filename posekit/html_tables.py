@@ -1,4 +1,4 @@
-"""Tables of recorded rows as HTML: numbers aligned, the best in bold, and in each line a fold with command and records."""
+"""Tables of recorded rows as HTML: numbers aligned, the best in bold, and in each line a sheet with command and records."""
 
 import re
 from collections import defaultdict
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from posekit.records import mean_and_spread
 from posekit.settings import PARAMETERS
-from posekit.sources import data_link, runs_html
+from posekit.sources import data_link, runs_html, sheet
 from posekit.tables import Line, Row, Runs, Table
 
 WORDS = ("at_test", "records")  # the columns that hold no numbers
@@ -33,13 +33,13 @@ def html_table(table: Table, runs: Runs, start: str | Path = ".", folded: bool =
     best = best_cells(table, runs)
     body = "".join(_line(line, columns, best, runs) for line in lines)
     caption = inline(table.caption)
-    shown = f"<caption>{caption}</caption>" if caption and not folded else ""
-    shown += f'<thead><tr><th scope="col">{inline(table.titles)}</th>{head}{source}</tr></thead><tbody>{body}</tbody>'
+    shown = f'<thead><tr><th scope="col">{inline(table.titles)}</th>{head}{source}</tr></thead><tbody>{body}</tbody>'
     data = data_link([row.key for row in table.rows], runs, table.name)
-    whole = f'<div class="pk-table"><table class="table pk-numbers">{shown}</table><div class="pk-sources">{data}</div></div>'
-    if not folded:
-        return whole
-    return f'<details class="pk-fold"><summary>{caption or inline(table.titles)}</summary>{whole}</details>'
+    whole = f'<div class="pk-scrolls"><table class="table pk-numbers">{shown}</table></div><div class="pk-sources">{data}</div>'
+    if folded:
+        return f'<details class="pk-fold"><summary>{caption or inline(table.titles)}</summary>{whole}</details>'
+    named = f"<figcaption>{caption}</figcaption>" if caption else ""  # outside of the box, so that it does not scroll away
+    return f'<figure class="pk-table">{named}{whole}</figure>'
 
 
 class _Column(NamedTuple):
@@ -95,5 +95,5 @@ def _line(line: Line, columns: list[_Column], best: set[tuple[str, str]], runs: 
         is_best = row and (row.key, column.metric) in best
         cells += f"<td{column.side}>{f'<strong>{cell}</strong>' if is_best else cell}</td>"
     keys = dict.fromkeys(row.key for row in line.rows if row and runs.get(row.key))
-    fold = f'<details class="pk-source" name="pk-source"><summary>run</summary><div>{runs_html(keys, runs)}</div></details>'
-    return f'<tr><th scope="row">{inline(line.title)}</th>{cells}<td>{fold if keys else ""}</td></tr>'
+    source = sheet("run", line.title, runs_html(keys, runs)) if keys else ""
+    return f'<tr><th scope="row">{inline(line.title)}</th>{cells}<td>{source}</td></tr>'

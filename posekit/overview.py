@@ -1,12 +1,14 @@
 """All rows at a glance: one chart in HTML, a line per method and a mark per recorded run, grouped by what a method needs.
 
 The chart needs no script and no other file. Its text keeps its size on a phone, and its colours are those of the page.
+Test sets with noise are folded. A click on a line lists its records, for marks are small and may lie on each other.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
+from itertools import groupby
 from math import ceil, log10
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from posekit.colors import CAMERA, COLORS, DARK
 from posekit.html_tables import inline
 from posekit.records import Record, is_lost
 from posekit.settings import Experiment
-from posekit.sources import record_address
+from posekit.sources import record_address, sheet
 from posekit.tables import Listing, Row
 
 NAMES = {
@@ -30,6 +32,7 @@ SERIES = {
 }
 """What the marks stand for, and their colours."""
 
+MARK_PERCENT = 2.5  # of the scale's width, what a mark takes on a phone
 KNOWLEDGE = ("picture only", "intrinsics", "tilt and height", "full calibration")
 
 
@@ -50,6 +53,8 @@ class Strip:
 
     title: str
     marks: list[Mark] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    """Where its rows stand, "<table>: <title there>"."""
 
 
 def overview(listing: Listing, runs: Mapping[str, list[Record]], names: Iterable[str], start: str | Path = ".") -> str:
@@ -69,14 +74,15 @@ def overview(listing: Listing, runs: Mapping[str, list[Record]], names: Iterable
     groups = grouped(listing, runs, names, start)
     errors = [mark.error_mm for strips in groups.values() for strip in strips for mark in strip.marks]
     decades = ceil(log10(max(errors)))
-    body = "".join(_group(heading, strips, decades) for heading, strips in groups.items())
+    by_test_set = groupby(groups.items(), key=lambda group: group[0].partition(": ")[0])
+    body = "".join(_test_set_html(test_set, groups, decades) for test_set, groups in by_test_set)
     alt = (
         f"Errors of {sum(map(len, groups.values()))} methods from {min(errors):.3f} to {max(errors):.0f} mm, one line per "
         f"method: {'; '.join(groups)}. The tables on this page have the same numbers."
     )
     return (
         f'<style>{STYLE}</style><figure class="pk-overview" role="group" aria-label="{escape(alt)}">'
-        f'{_key()}<div style="--decades: {decades}">{body}{_axis(decades)}</div></figure>'
+        f'{_key()}<div style="--decades: {decades}">{_axis(decades)}{body}</div></figure>'
     )
 
 
@@ -95,6 +101,8 @@ def grouped(
         same = [other.key for other in (row, *alike[row.experiments[0].but(seed=0)])]
         strip = groups[_place(row)].setdefault(_title(row), Strip(_title(row)))
         strip.marks += [_mark(row, key, record) for key, record in _by_seed(same, runs).values()]
+        table = listing.tables[row.table]
+        strip.places.append(f"{table.caption or table.titles}: {row.title}")
         if printed := row.printed_mm(start):
             strip.marks.append(Mark(printed, "the report", f"the report: {printed} mm"))
     by_heading: dict[str, list[Strip]] = defaultdict(list)
@@ -124,12 +132,12 @@ def _by_seed(keys: Iterable[str], runs: Mapping[str, list[Record]]) -> dict[int,
 def _mark(row: Row, key: str, record: Record) -> Mark:
     error, lost = record.metrics_mm["report_mpjpe"], is_lost(record)
     series = series_of(row.experiments[0])
-    text = f"{row.title}, {series}, seed {record.experiment['seed']}: {_figure(error)} mm"
+    text = f"{_title(row)}, {series}, seed {record.experiment['seed']}: {_figure(error)} mm"
     return Mark(error, series, text + ", lost" * lost, record_address(key, record), lost)
 
 
 def _title(row: Row) -> str:
-    return f"{row.title} ({row.group})" if row.group else row.title
+    return row.alone or (f"{row.title} ({row.group})" if row.group else row.title)
 
 
 def _place(row: Row) -> tuple:
@@ -162,20 +170,46 @@ def _heading(place: tuple) -> str:
 # ---- HTML ----
 
 
-def _group(heading: str, strips: list[Strip], decades: int) -> str:
-    test_set, _, needs = heading.partition(": ")
+def _test_set_html(test_set: str, groups: Iterable[tuple[str, list[Strip]]], decades: int) -> str:
+    shown = "".join(_group(heading.partition(": ")[2], strips, decades) for heading, strips in groups)
+    folded = "" if "noise" in test_set else " open"
+    return f'<details class="pk-test-set"{folded}><summary>{escape(test_set)}</summary>{shown}</details>'
+
+
+def _group(needs: str, strips: list[Strip], decades: int) -> str:
     lines = "".join(_strip(strip, decades) for strip in strips)
-    return f'<div class="pk-group"><p><b>{escape(needs)}</b> {escape(test_set)}</p>{lines}</div>'
+    return f'<div class="pk-group"><p>{escape(needs)}</p>{lines}</div>'
 
 
 def _strip(strip: Strip, decades: int) -> str:
-    marks = sorted(strip.marks, key=lambda mark: not mark.address)  # the report's lies on top
-    drawn = "".join(_drawn(mark, decades) for mark in marks)
-    return f'<div class="pk-strip"><span>{inline(strip.title)}</span><span class="pk-scale">{drawn}</span></div>'
+    records = sorted((mark for mark in strip.marks if mark.address), key=lambda mark: mark.error_mm)
+    drawn = [_drawn(mark, decades, lane) for mark, lane in zip(records, _lanes(records, decades))]
+    drawn += [_drawn(mark, decades) for mark in strip.marks if not mark.address]  # the report's lies on top
+    listed = sheet(inline(strip.title), strip.title, _records(strip))
+    return f'<div class="pk-strip">{listed}<span class="pk-scale">{"".join(drawn)}</span></div>'
 
 
-def _drawn(mark: Mark, decades: int) -> str:
-    said = f'title="{escape(mark.text)}" aria-label="{escape(mark.text)}" style="left: {_across(mark.error_mm, decades)}"'
+def _records(strip: Strip) -> str:
+    """What the sheet of a line says: in which tables its rows stand, and the number and the address of every mark."""
+    places = "<br>".join(map(inline, strip.places))
+    links = (f'<a href="{escape(mark.address)}">{escape(mark.text)}</a>' if mark.address else mark.text for mark in strip.marks)
+    return f"<p>{places}</p><ul>{''.join(f'<li>{link}</li>' for link in links)}</ul>"
+
+
+def _lanes(records: list[Mark], decades: int) -> Iterator[int]:
+    """The lane of each mark within its line, 0 in the middle, so that neighbours do not hide each other's centre."""
+    ends = dict.fromkeys((0, -1, 1), 0.0)
+    for mark in records:
+        across = _across(mark.error_mm, decades)
+        free = [lane for lane, end in ends.items() if end <= across]
+        lane = free[0] if free else min(ends, key=ends.get)
+        ends[lane] = across + MARK_PERCENT
+        yield lane
+
+
+def _drawn(mark: Mark, decades: int, lane: int = 0) -> str:
+    place = f"left: {_across(mark.error_mm, decades):.2f}%; --lane: {lane}"
+    said = f'title="{escape(mark.text)}" aria-label="{escape(mark.text)}" style="{place}"'
     if not mark.address:
         return f'<span class="pk-report" role="img" {said}></span>'
     if mark.error_mm < 1:
@@ -185,8 +219,9 @@ def _drawn(mark: Mark, decades: int) -> str:
     return f'<a class="pk-mark pk-{list(SERIES).index(mark.series)}{lost}" href="{escape(mark.address)}" {said}></a>'
 
 
-def _across(error_mm: float, decades: int) -> str:
-    return f"{100 * log10(max(error_mm, 1)) / decades:.2f}%"
+def _across(error_mm: float, decades: int) -> float:
+    """Where an error stands on the scale, percent."""
+    return 100 * log10(max(error_mm, 1)) / decades
 
 
 def _figure(error_mm: float) -> str:
@@ -195,9 +230,9 @@ def _figure(error_mm: float) -> str:
 
 def _axis(decades: int) -> str:
     ticks = [10.0**power for power in range(decades + 1)]
-    ticks = "".join(f'<span style="left: {_across(tick, decades)}">{tick:g}</span>' for tick in ticks)
-    words = '<p class="pk-unit"><code>report_mpjpe</code>, mm, on a logarithmic scale; left is better</p>'
-    return f'<div class="pk-axis pk-strip" aria-hidden="true"><span></span><span class="pk-scale">{ticks}</span></div>{words}'
+    ticks = "".join(f'<span style="left: {_across(tick, decades):.2f}%">{tick:g}</span>' for tick in ticks)
+    words = "<span><code>report_mpjpe</code>, mm; left is better</span>"
+    return f'<div class="pk-axis pk-strip" aria-hidden="true">{words}<span class="pk-scale">{ticks}</span></div>'
 
 
 def _key() -> str:
@@ -215,50 +250,61 @@ ON_DARK = ':is(html[data-theme="dark"], [data-jp-theme-light="false"])'
 STYLE = f"""
 .pk-overview {{ {_colors({})}; --pk-ground: var(--pst-color-background, var(--jp-layout-color0, white)); margin: 1rem 0; }}
 {ON_DARK} .pk-overview {{ {_colors(DARK)}; }}
-.pk-overview p {{ margin: 0; }}
+.pk-overview p, .pk-overview ul {{ margin: 0; }}
 .pk-key span {{ display: inline-block; margin-right: 1.2em; }}
 .pk-key i {{ position: relative !important; display: inline-block; margin: 0 0.5em -1px 0; transform: none !important; }}
-.pk-group p {{ margin-top: 0.9rem; border-bottom: 1px solid color-mix(in srgb, currentColor 35%, transparent); }}
-.pk-group p {{ font-size: 0.85em; padding-bottom: 2px; }}
-.pk-strip {{ display: grid; grid-template-columns: 17rem 1fr; gap: 0 1rem; line-height: 1.6rem; font-size: 0.9em; }}
+.pk-test-set {{ margin-top: 0.6rem; font-size: 0.85em; }}
+.pk-test-set > summary {{ font-weight: bold; cursor: pointer; }}
+.pk-group > p {{ margin-top: 0.3rem; font-style: italic; }}
+.pk-group > p {{ border-bottom: 1px solid color-mix(in srgb, currentColor 35%, transparent); }}
+.pk-strip {{ position: relative; display: grid; grid-template-columns: 17rem 1fr; gap: 0 1rem; line-height: 1.25rem; }}
+.pk-strip > .pk-source > button {{
+  padding: 0; border: 0; background: none; color: inherit; font: inherit; text-align: left; cursor: pointer;
+}}
+.pk-strip > .pk-source > button::after {{ content: ""; position: absolute; inset: 0; }}
+.pk-strip > .pk-source > button:is(:hover, :focus-visible)::after {{
+  background: color-mix(in srgb, currentColor 12%, transparent);
+}}
 .pk-scale {{
-  position: relative; min-height: 1.6rem; margin: 0 0.8rem;
+  position: relative; min-height: 1.25rem; margin: 0 0.8rem;
   background: repeating-linear-gradient(to right,
     color-mix(in srgb, currentColor 25%, transparent) 0 1px, transparent 1px calc((100% - 1px) / var(--decades)));
 }}
+.pk-strip:not(.pk-axis) .pk-scale {{ pointer-events: none; }}
+.pk-scale a {{ pointer-events: auto; z-index: 1; }}
 .pk-mark {{
-  position: absolute; top: 50%; width: 11px; height: 11px; border-radius: 50%; transform: translate(-50%, -50%);
-  border: 1px solid var(--pk-ground); background: currentColor; opacity: 0.9;
+  position: absolute; top: calc(50% + 6px * var(--lane, 0)); width: 7px; height: 7px; border-radius: 50%;
+  transform: translate(-50%, -50%); background: currentColor;
 }}
-a.pk-mark::after {{ content: ""; position: absolute; inset: -6px; }}
-a.pk-mark:is(:hover, :focus-visible) {{ z-index: 1; outline: 2px solid currentColor; outline-offset: 2px; }}
+a.pk-mark:is(:hover, :focus-visible) {{ z-index: 2; outline: 2px solid currentColor; outline-offset: 2px; }}
 .pk-0, .pk-0:hover {{ color: var(--pk-0); }}
 .pk-1, .pk-1:hover {{ color: var(--pk-1); }}
 .pk-2, .pk-2:hover {{ color: var(--pk-2); }}
 .pk-below {{ position: absolute; left: 0; white-space: nowrap; padding: 0 0.3em; background: var(--pk-ground); }}
 .pk-overview .pk-below {{ color: inherit; }}
-.pk-below::before {{ content: ""; display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 0.3em; }}
+.pk-below::before {{ content: ""; display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 0.3em; }}
 .pk-below.pk-0::before {{ background: var(--pk-0); }}
 .pk-below.pk-1::before {{ background: var(--pk-1); }}
 .pk-below.pk-2::before {{ background: var(--pk-2); }}
-.pk-lost {{ background: var(--pk-ground); border: 2px solid currentColor; }}
+.pk-lost {{ background: var(--pk-ground); border: 1.5px solid currentColor; }}
 .pk-report {{
   position: absolute; top: 50%; width: 10px; height: 10px; border: 2px solid currentColor;
-  transform: translate(-50%, -50%) rotate(45deg); pointer-events: none;
+  transform: translate(-50%, -50%) rotate(45deg); pointer-events: none; z-index: 1;
 }}
 .pk-key i.pk-report {{ transform: rotate(45deg) !important; margin-bottom: 0; }}
-.pk-axis {{ position: sticky; bottom: 0; background: var(--pk-ground); z-index: 2; border-top: 1px solid; }}
-.pk-axis .pk-scale {{ background: none; height: 1.5em; }}
+.pk-axis {{
+  position: sticky; top: var(--pk-top, 0); z-index: 3; font-size: 0.85em;
+  background: var(--pk-ground); border-bottom: 1px solid;
+}}
+.pk-axis .pk-scale {{ background: none; }}
 .pk-axis .pk-scale span {{ position: absolute; transform: translateX(-50%); }}
-.pk-unit {{ text-align: center; font-size: 0.85em; }}
 @media (max-width: 700px) {{
-  .pk-strip {{ grid-template-columns: 1fr; }}
-  .pk-strip {{ line-height: 1.3rem; }}
-  .pk-scale {{ min-height: 1.1rem; }}
+  .pk-strip {{ grid-template-columns: 1fr; line-height: 1.1rem; }}
 }}
 @media print {{
   .pk-mark, .pk-report {{ print-color-adjust: exact; }}
   .pk-group {{ break-inside: avoid; }}
+  .pk-test-set::details-content {{ content-visibility: visible; block-size: auto; }}
   .pk-axis {{ position: static; }}
 }}
 """

@@ -27,6 +27,7 @@ from posekit.settings import Experiment
 from posekit.training import Curve, Evaluation
 
 SCHEMA = 1
+NUMBER = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*( to [\d.]+)?|–|not recorded yet")  # a cell of a table
 
 
 @dataclass(frozen=True)
@@ -214,13 +215,15 @@ def change_in_words(records: list[Record], base: list[Record], metric: str = "re
 
 def plus_minus(mean: float, spread: float, digits: int = 2, sign: str = "-") -> str:
     """Mean ± spread on one line, the mean alone if the spread is NaN; with the sign "+" a positive mean has one, too."""
-    words = f"{mean:{sign}.{digits}f}"
+    words = f"{mean:{sign}.{digits}f}".replace("-", "\N{MINUS SIGN}")
     return words if math.isnan(spread) else f"{words}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{spread:.{digits}f}"
 
 
 def table(header: list[str], rows: list[list]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
+    """A Markdown table. Columns of numbers stand on the right, but for the first, which names the lines."""
+    columns = list(zip(*[map(str, row) for row in rows]))[1:]
+    rules = ["---:" if all(map(NUMBER.fullmatch, column)) else "---" for column in columns]
+    lines = [header, ["---", *rules], *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 

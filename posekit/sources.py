@@ -1,4 +1,4 @@
-"""Where shown numbers come from, as HTML: a link to the data, and the commands and records behind a small fold.
+"""Where shown numbers come from, as HTML: a link to the data, and the commands and records on a sheet behind a link.
 
 Rows are named as `records.recorded` names them, "<dataset>/<name>".
 """
@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from html import escape
+from itertools import count
 from urllib.parse import quote
 
 from posekit.records import Record
@@ -21,7 +22,7 @@ def record_address(key: str, record: Record) -> str:
 
 
 def sources(keys: Iterable[str], runs: Mapping[str, list[Record]], file: str = "data") -> str:
-    """A line for under a figure or a table: "data", a file of comma-separated values, and "command", a fold.
+    """A line for under a figure or a table: "data", a file of comma-separated values, and "command", a sheet.
 
     Args:
         keys: the rows that are shown.
@@ -29,8 +30,26 @@ def sources(keys: Iterable[str], runs: Mapping[str, list[Record]], file: str = "
         file: the name under which a reader saves the data, without its ending.
     """
     keys = [key for key in dict.fromkeys(keys) if runs.get(key)]
-    commands = f"<details><summary>command</summary><div>{runs_html(keys, runs)}</div></details>"
+    commands = sheet("command", "commands and records", runs_html(keys, runs))
     return f'<div class="pk-sources">{data_link(keys, runs, file)} {commands}</div>'
+
+
+_numbers = count(1)  # one for each sheet, since a page may have several of one row
+
+
+def sheet(link: str, name: str, content: str) -> str:
+    """A link that opens a sheet. The browser closes it on Escape, by a click outside, and when another opens.
+
+    Args:
+        link: what the reader clicks on, HTML.
+        name: of the sheet, for those who hear it.
+        content: HTML.
+    """
+    place = f"pk-sheet-{next(_numbers)}"
+    opens = f'<button type="button" popovertarget="{place}">{link}</button>'
+    closes = f'type="button" popovertarget="{place}" popovertargetaction="hide" class="pk-close" aria-label="close" autofocus'
+    opened = f'<div popover id="{place}" role="dialog" aria-label="{escape(name)}"><button {closes}>×</button>{content}</div>'
+    return f'<div class="pk-source">{opens}{opened}</div>'
 
 
 def data_link(keys: Iterable[str], runs: Mapping[str, list[Record]], file: str) -> str:

@@ -27,7 +27,7 @@ from posekit.settings import PARAMETERS, Experiment
 from posekit.sources import record_address
 
 AT_TEST = re.compile(r"\d+ views?(, (\d+ frames?|whole clip))?(, (picture only|intrinsics|tilt and height|full calibration))?")
-OWN = ("name", "title", "printed")  # what a row does not take over from the one it is `like`
+OWN = ("name", "title", "alone", "printed")  # what a row does not take over from the one it is `like`
 
 Runs = Mapping[str, list[Record]]
 
@@ -40,6 +40,7 @@ class Row:
         name: of its records.
         experiments: the settings, one per seed.
         title: how the table calls it; a row without one is in no table.
+        alone: how the chart of all rows calls it, where its title needs the rows around it.
         table: which table shows it.
         group: a heading within the table.
         at_test: what the method needs at test, such as "1 view, 9 frames" or "3 views, full calibration".
@@ -50,6 +51,7 @@ class Row:
     name: str
     experiments: tuple[Experiment, ...]
     title: str = ""
+    alone: str = ""
     table: str = ""
     group: str = ""
     at_test: str = ""

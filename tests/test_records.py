@@ -210,6 +210,7 @@ def test_rows_gather_seeds(record, tmp_path):
     assert mean_and_spread(row) == pytest.approx((13.0, 3.605551275))
     assert in_words(row) == "13.00\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}3.61"
     assert in_words(row[:1]) == "10.00"
+    assert plus_minus(-1.25, float("nan"), digits=1) == "\N{MINUS SIGN}1.2"
     assert plus_minus(1.25, 0.5, digits=1, sign="+") == "+1.2\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.5"
     assert [by_seed(row)[seed] for seed in (0, 1, 2)] == row
     assert in_words([]) == "not recorded yet"
@@ -281,7 +282,9 @@ def test_recorded_runs_are_found_from_anywhere_in_the_checkout(tmp_path):
 
 
 def test_a_table():
-    assert table(["a", "b"], [["1", 2]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert table(["a", "b"], [["1", 2]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
+    cells = [["a", "**1.0** ± 2", "–", "3 to 4", "1 view"], ["b", "not recorded yet", "+5 %", "−6", "2 views"]]
+    assert table([*"names"], cells).splitlines()[1] == "| --- | ---: | ---: | ---: | --- |"
 
 
 def test_peak_memory_is_this_process_own():

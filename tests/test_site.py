@@ -169,7 +169,12 @@ def test_every_mark_of_the_results_leads_to_a_record_of_the_site(browser, addres
         for link in links[::10]:
             record = visit.page.request.get(link).json()
             assert record["metrics_mm"]["report_mpjpe"] >= 0
-        assert visit.page.locator(".pk-overview").bounding_box()["y"] < 900
+        chart = visit.page.locator(".pk-overview")
+        assert chart.bounding_box()["y"] < 900
+        assert chart.bounding_box()["height"] < 1800
+        visit.page.locator(".pk-strip").nth(30).scroll_into_view_if_needed()
+        scale = "() => document.querySelector('.pk-axis').getBoundingClientRect().top >= 0"
+        visit.page.wait_for_function(scale)  # it stays in sight
         assert visit.page.get_by_text("Show code").count() == 0
 
 
@@ -178,7 +183,7 @@ def test_a_row_of_a_table_shows_its_command_when_asked(browser, address):
         visit.page.locator(".pk-fold > summary").first.click()
         source = visit.page.locator(".pk-fold .pk-source").first
         assert not source.locator("pre").is_visible()
-        source.locator("summary").click()
+        source.get_by_role("button", name="run").click()
         assert "papermill" in source.locator("pre").inner_text()
         box = source.locator("pre").bounding_box()
         assert box["x"] >= 0

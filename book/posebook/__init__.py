@@ -11,7 +11,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from posebook import accessible, figure, front_page, head, library, licences, opening, outdated, records, references
+from posebook import accessible, figure, front_page, head, library, licences, minus, opening, outdated, records, references
 from posebook.digest import digest_of, library_files
 from posebook.figure import FIGURE_CLASS
 from posebook.icons import cut_icons
@@ -37,6 +37,7 @@ def setup(app):
     head.setup(app)
     library.setup(app)
     licences.setup(app)
+    minus.setup(app)
     opening.setup(app)
     outdated.setup(app)
     records.setup(app)
