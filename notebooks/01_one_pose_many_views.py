@@ -78,10 +78,10 @@ joints = skeleton.joints
 [f"{joints[parent]} – {joints[child]}" for parent, child in skeleton.bones[:5]]
 
 # %% [markdown]
-# Drag the figure to walk around the person.
+# Drag the figure ({numref}`fig-pose`) to walk around the person.
 # Throughout the book left is blue and right is orange, and one square of the floor is half a metre wide, in a whole room a metre.
 
-# %%
+# %% tags=["fig-pose"]
 pose_figure(pose, skeleton, f"{subject}, {action.lower()}")
 
 # %% [markdown]
@@ -104,9 +104,9 @@ assert (pose[:, 2] > 0).all()
 # %% [markdown]
 # ## A camera has a place and a direction
 #
-# Three cameras are watching. Here they are, together with what each of them sees.
+# Three cameras are watching. Here they are, together with what each of them sees ({numref}`fig-room`).
 
-# %%
+# %% tags=["fig-room"]
 cameras = dataset.cameras[0]  # those of the first clip
 seen = dataset.pixels[frame]
 scene_figure(pose, cameras, dataset.view_names, skeleton, pixels=seen)
@@ -218,9 +218,9 @@ torch.testing.assert_close(screen, C1.pixels_to_screen(pixels))
 screen[0]
 
 # %% [markdown]
-# All of this in one call, for all cameras:
+# All of this in one call, for all cameras ({numref}`fig-pictures`):
 
-# %%
+# %% tags=["fig-pictures"]
 views_figure(cameras.world_to_pixels(pose), cameras, dataset.view_names, skeleton)
 
 # %% [markdown]
@@ -233,10 +233,10 @@ views_figure(cameras.world_to_pixels(pose), cameras, dataset.view_names, skeleto
 giant = C1.camera_to_world(1.2 * in_C1)
 
 # %% [markdown]
-# The figure has this giant in colour and the person as before in grey, both on the rays that reach C1.
+# The figure ({numref}`fig-giant`) has this giant in colour and the person as before in grey, both on the rays that reach C1.
 # With its slider the person shrinks and comes nearer, to 0.8 of size and distance, or grows and moves away, to 1.3.
 
-# %%
+# %% tags=["fig-giant"]
 sizes = [twentieths / 20 for twentieths in range(16, 27)]
 names, start = dataset.view_names, sizes.index(1.2)
 sizes_figure(pose, cameras, names, skeleton, sizes, start=start)
@@ -274,9 +274,9 @@ assert all_px[:, 0].max() < 0.01
 #
 # ## The same, moving
 #
-# This is the beginning of the clip, in the room and in all three pictures.
+# This is the beginning of the clip, in the room and in all three pictures ({numref}`fig-moving`).
 
-# %% tags=["opening"]
+# %% tags=["opening", "fig-moving"]
 clip = dataset.clips[0]
 stop = min(clip.start + int(seconds * dataset.frame_rate), clip.stop)
 beginning = slice(clip.start, stop)

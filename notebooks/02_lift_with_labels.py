@@ -302,9 +302,9 @@ lifter = FrameLifter(15, width, dropout=0.0, generator=rng)
 curve = fit(lifter, samples, supervised_loss, **options, generator=rng, test=test)
 
 # %% [markdown]
-# The loss falls on the training poses, and the error falls on the test clips:
+# The loss falls on the training poses, and the error falls on the test clips ({numref}`fig-supervised`):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-supervised"]
 loss_mm = [1000 * loss for loss in curve.loss]
 curves = {
     "training loss": (curve.epoch, loss_mm),
@@ -377,9 +377,9 @@ in_camera = lift(lifter, test.screen()[frames])
 lifted = test.frame_cameras[frames].camera_to_world(in_camera)
 
 # %% [markdown]
-# Here are the lifted poses, with the true one in grey.
+# Here are the lifted poses, with the true one in grey ({numref}`fig-lifted-with-labels`).
 
-# %% tags=["opening"]
+# %% tags=["opening", "fig-lifted-with-labels"]
 true, rate = test.poses_world[frames], test.frame_rate
 views = enumerate(test.view_names)
 by_view = {f"lifted from {name}": lifted[:, view] for view, name in views}

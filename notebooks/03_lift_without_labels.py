@@ -129,9 +129,9 @@ f"off by {distance.mean():.3f} screen units on average"
 
 # %% [markdown]
 # Three guesses, each seen by three cameras, make nine **reprojections**.
-# They are drawn in colour, with a row for each camera that guessed and a column for each camera that looks; in grey is what the cameras saw.
+# They are drawn in colour ({numref}`fig-reprojections`), with a row for each camera that guessed and a column for each camera that looks; in grey is what the cameras saw.
 
-# %%
+# %% tags=["fig-reprojections"]
 reprojection_figure(guesses, moment, test.view_names, test.skeleton)
 
 # %% [markdown]
@@ -222,11 +222,11 @@ curve = fit(lifter, views, label_free_loss, epochs=epochs, **options, **watch)
 
 # %% [markdown]
 # How far are its poses from the true ones? The test set knows, and training never learns from it.
-# The curve of its error has a mark, and everything else in the figure is the moment at that mark:
-# the three guesses over the true pose, in grey, and their nine reprojections over what was seen.
+# The curve of its error has a mark, and everything else in the figure ({numref}`fig-training`) is the moment at that mark:
+# the three guesses side by side, each over the true pose, in grey, and their nine reprojections over what was seen.
 # It begins with the trained lifter; the slider goes back to the untrained one, which has everybody at one point.
 
-# %% tags=["opening"]
+# %% tags=["opening", "fig-training"]
 measured, errors_mm = curve.measured()
 measured, errors_mm = [0, *measured], [untrained_mm, *errors_mm]
 guesses = torch.stack([kept[epoch] for epoch in measured])
@@ -256,9 +256,9 @@ in_camera = lift(lifter, test.screen()[frames])
 lifted = test.frame_cameras[frames].camera_to_world(in_camera)
 
 # %% [markdown]
-# and draw what comes out, with the true pose in grey.
+# and draw what comes out, with the true pose in grey ({numref}`fig-lifted-without-labels`).
 
-# %%
+# %% tags=["fig-lifted-without-labels"]
 true, rate = test.poses_world[frames], test.frame_rate
 names = enumerate(test.view_names)
 by_view = {f"lifted from {name}": lifted[:, view] for view, name in names}
@@ -342,9 +342,9 @@ _, lucky_curve = published_run(lucky, 0.5, "both")
 lost_lifter, unlucky_curve = published_run(unlucky, 0.5, "both")
 
 # %% [markdown]
-# The two runs differ in nothing but the seed:
+# The two runs differ in nothing but the seed ({numref}`fig-two-seeds`):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-two-seeds"]
 curves = {f"seed {lucky}": lucky_curve, f"seed {unlucky}": unlucky_curve}
 curves = {name: curve.measured() for name, curve in curves.items()}
 alt = (
@@ -488,9 +488,9 @@ curves = {
 }
 
 # %% [markdown]
-# The third of them is the run from before:
+# The third of them is the run from before ({numref}`fig-dropout`):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-dropout"]
 alt = (
     "Test error over the epochs for three dropout settings; the curve of 0.5 to 0.0 "
     "falls steeply after half of the epochs."
@@ -548,7 +548,7 @@ after, at_switch = deepcopy(before), deepcopy(before)
 optimizer = torch.optim.Adam(after.parameters(), lr=3e-4)
 first = stepwise(after, optimizer, "both", 2 * steps)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-switch-loss"]
 step = list(range(-steps, 2 * steps))
 training, same, error = (a + b for a, b in zip(last, first))
 losses = {"training loss": (step, training), "loss in eval mode": (step, same)}
@@ -559,15 +559,15 @@ alt = (
 curve_figure(losses, "steps after the switch", "loss (screen units)", alt=alt)
 
 # %% [markdown]
-# And the test error over the same steps:
+# And the test error over the same steps ({numref}`fig-switch-error`):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-switch-error"]
 curves = {"test error": (step, error)}
 alt = "The test error has no jump at the switch; it falls over the steps after it."
 curve_figure(curves, "steps after the switch", "report_mpjpe (mm)", alt=alt)
 
 # %% [markdown]
-# What drops at once is the training loss. At the same weights it is lower without dropout, and lowest without either noise; batch norm's alone is not what raises it:
+# What drops at once is the training loss ({numref}`fig-switch-loss`). At the same weights it is lower without dropout, and lowest without either noise; batch norm's alone is not what raises it:
 
 # %%
 names = {"none": "nothing", "dropout": "dropout", "norm": "batch norm's noise"}

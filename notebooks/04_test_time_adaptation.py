@@ -115,9 +115,9 @@ for name, weight in lifter.state_dict().items():
     assert torch.equal(weight, weights[name])
 
 # %% [markdown]
-# The error of the copy over the epochs:
+# The error of the copy over the epochs ({numref}`fig-adapting`):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-adapting"]
 errors = [before["report_mpjpe"], *curve.report_mpjpe_mm]
 curves = {"adapted": ([0, *curve.epoch], errors)}
 alt = (
@@ -160,7 +160,7 @@ header = ["synthetic test clips", "needs at test", *(f"`{name}`, mm" for name in
 Markdown(table(header, rows))
 
 # %% [markdown]
-# And here they are in a second of a test clip, the networks with C1's picture, over the true pose in grey:
+# And here they are in a second of a test clip, the networks with C1's picture, over the true pose in grey ({numref}`fig-adapted`):
 
 # %%
 clip = test.clips[1]
@@ -170,7 +170,7 @@ in_C1 = {"label-free": lift(lifter, screen), "+ adaptation": lift(adapted, scree
 lifted = {way: C1.camera_to_world(poses[:, 0]) for way, poses in in_C1.items()}
 lifted["triangulation"] = points[frames].float()
 
-# %% tags=["opening"]
+# %% tags=["opening", "fig-adapted"]
 true, rate = test.poses_world[frames], test.frame_rate
 comparison_figure(lifted, true, test.skeleton, frame_rate=rate)
 
@@ -226,7 +226,7 @@ Markdown(table(header, rows))
 passes, errors = Curve(**longest.curve).measured()
 (yardstick,) = runs["humaneva/triangulation"]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-adapting-on"]
 level = [yardstick.metrics_mm["report_mpjpe"]] * 2
 curves = {
     "+ adaptation": (passes, errors),
@@ -243,7 +243,7 @@ lines_of = ["humaneva/adaptation-ours-to-the-end", "humaneva/triangulation"]
 HTML(sources(lines_of, runs, "adaptation-to-the-end"))
 
 # %% [markdown]
-# It does not end. Every doubling of the passes still takes a part of the error away, and each takes twice as long as the one before:
+# It does not end ({numref}`fig-adapting-on`). Every doubling of the passes still takes a part of the error away, and each takes twice as long as the one before:
 
 # %% tags=["hide-input"]
 doublings = [125, 250, 500, 1000, 2000]
@@ -334,9 +334,9 @@ moment = slice(k, k + 1)
 one = adapted_to(test.views()[moment], epochs=one_steps)
 
 # %% [markdown]
-# Lift the moment from C1 with both lifters, and draw the true pose in grey:
+# Lift the moment from C1 with both lifters, and draw the true pose in grey ({numref}`fig-one-moment`):
 
-# %%
+# %% tags=["fig-one-moment"]
 C1, screen = test.frame_cameras[k, 0], test.screen()[moment]
 models = {"before": lifter, "after": one}
 in_C1 = {name: lift(model, screen)[0, 0] for name, model in models.items()}

@@ -112,7 +112,7 @@ tests = {
 }
 
 # %% [markdown]
-# The two kinds of noise are equally strong. What tells them apart is how fast they change:
+# The two kinds of noise are equally strong. What tells them apart is how fast they change ({numref}`fig-two-noises`):
 
 # %%
 wrist = test.skeleton.index("left_wrist")
@@ -123,7 +123,7 @@ def off_px(name):
     return (tests[name].pixels - test.pixels)[: len(first), 0, wrist, 0].tolist()
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-two-noises"]
 curve_figure(
     {name: (list(first), off_px(name)) for name in ("independent", "correlated")},
     "frame",
@@ -374,7 +374,7 @@ reach = reach_of(sigma)
 kernel = smoothed(torch.eye(2 * reach + 1), torch.ones(2 * reach + 1), reach)
 assert abs(kernel.sum() - 1) < 1e-4
 
-# %% tags=["hide-input", "opening"]
+# %% tags=["hide-input", "opening", "fig-influence"]
 curves = {"smoothing": (list(range(-reach, reach + 1)), kernel.tolist())}
 for joint in ("left_wrist", "left_hip"):
     weights = share[:, :, test.skeleton.index(joint)].mean(0)
@@ -390,7 +390,7 @@ curve_figure(
 )
 
 # %% [markdown]
-# The lifter has learnt filters that look like smoothing, but a filter of its own for each joint.
+# The lifter has learnt filters that look like smoothing ({numref}`fig-influence`), but a filter of its own for each joint.
 # How far they reach goes with how fast a joint moves: the faster, the shorter.
 
 

@@ -72,7 +72,7 @@ rays = cameras.pixels_to_rays(test.pixels)
 rays.shape  # frames, views, joints, (x, y, 1)
 
 # %% [markdown]
-# Let us look at the three rays of a left wrist. With exact 2D joints they meet in it.
+# Let us look at the three rays of a left wrist ({numref}`fig-rays`). With exact 2D joints they meet in it.
 # With noise they pass each other by, and the best that can be done is a point near to all of them; the next section finds it.
 
 # %%
@@ -103,7 +103,7 @@ assert (off.diff() > 0).all()
 usual_mm, most_mm = off[int(noise_px)], off[-1]
 f"{usual_mm:.0f} mm at {noise_px:.0f} px, {most_mm:.0f} mm at {steps[-1]:.0f} px"
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-rays"]
 alt = f"Three rays, one from each camera, meet in the left wrist of a person in grey. As the slider adds noise to the 2D joints, the rays pass each other by, and the point triangulated from them moves away from the wrist: {usual_mm:.0f} mm at {noise_px:.0f} px of noise, {most_mm:.0f} mm at {steps[-1]:.0f} px."
 at = (person, "left_wrist", three, test.view_names, test.skeleton)
 names = [f"{step:.0f} px of noise" for step in steps]
@@ -263,9 +263,9 @@ measured = {
 }
 
 # %% [markdown]
-# Plotted against the noise, with both errors:
+# Plotted against the noise, with both errors ({numref}`fig-noise`):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-noise"]
 curves = {
     f"{views}, {name}": (levels, [errors[name] for errors in by_level])
     for views, by_level in measured.items()
@@ -384,7 +384,7 @@ off = {
     for name, point in points.items()
 }
 
-# %% tags=["hide-input", "opening"]
+# %% tags=["hide-input", "opening", "fig-blunder"]
 start = (steps - blunder_px).abs().argmin().item()
 by_then = ", ".join(f"{name} {mm[start]:.0f} mm" for name, mm in off.items())
 joint_name, view = test.skeleton.joints[joint], test.view_names[views[case]]
@@ -396,7 +396,7 @@ rays_figure(swept[:, :, joint], points, *at, names, alt, start=start, reach=0.4)
 
 # %% [markdown]
 # Where the blunder is hardly larger than the noise, the vote does not tell it from noise, and the robust point is not always the better one.
-# As it grows, the point of all views moves farther and farther away. The robust one follows at first, then turns back, and in the end hardly moves:
+# As it grows, the point of all views moves farther and farther away ({numref}`fig-blunder`). The robust one follows at first, then turns back, and in the end hardly moves:
 
 # %%
 worse = off["robust"] > off["all views alike"]
@@ -455,9 +455,9 @@ lines += [line(f"{name}, {noise_px:.0f} px", mm) for name, mm in noisy_mm.items(
 Markdown(table([f"{100 * outliers:.0f} % outliers, synthetic", *header], lines))
 
 # %% [markdown]
-# This is the moment with the most blunders. The redder a joint, the farther it is off with the roots together:
+# This is the moment with the most blunders ({numref}`fig-spoilt`). The redder a joint, the farther it is off with the roots together:
 
-# %%
+# %% tags=["fig-spoilt"]
 frame = hit.sum((1, 2)).argmax().item()
 poses = {name: points[frame].float() for name, points in found.items()}
 comparison_figure(poses, test.poses_world[frame], test.skeleton, tint=True)

@@ -279,9 +279,9 @@ folded("ours")
 folded("human36m")
 
 # %% [markdown]
-# Would the report's epochs with labels do better than ours? These are the errors on the way:
+# Would the report's epochs with labels do better than ours? These are the errors on the way ({numref}`fig-epochs-human36m`):
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input", "fig-epochs-human36m"]
 rows36 = "human36m-supervised-published", "human36m-label_free-published"
 curves36 = {"with labels": labels36}
 for seed, record in by_seed(runs[f"human36m/{rows36[1]}"]).items():
@@ -336,10 +336,10 @@ Markdown("**mm**\n\n" + table(columns, [line.split(", ") for line in lines]))
 # ## Figure 4
 #
 # The report's figure 4 shows the test error over the epochs for the three dropout settings.
-# These are our recorded runs from the good start.
+# These are our recorded runs from the good start ({numref}`fig-dropout-recorded`).
 
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input", "fig-dropout-recorded"]
 settings = {
     "dropout 0.0": "label_free-published-dropout0.0-front",
     "dropout 0.5": "label_free-published-dropout0.5-front",
@@ -432,13 +432,13 @@ assert mean(changes("two-views")) > max(
 # ## Noise, and the number of views
 #
 # With exact 2D poses triangulation cannot be beaten.
-# With noisy ones it may be.
+# With noisy ones it may be ({numref}`fig-noise-recorded`).
 # Gaussian noise was added to the 2D poses of training and test alike; the table gives its typical size, and each joint's own is 0.5 to 1.5 times that.
 # The lifters have half the width of the rows above and were trained for fewer epochs.
 # Whatever views a method uses, it is measured in those of C1 and C2, with three seeds of the weights and of the noise.
 # Triangulation weighs a joint by its confidence, which here says exactly how noisy it is; no real detector is as good to it.
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input", "fig-noise-recorded"]
 curve_figure(
     tables["noise"].curves(runs),
     "2D noise (pixels)",

@@ -171,7 +171,7 @@ by_teacher = [
 ]
 compared("teacher", [*by_teacher, ("labels", "0.0", from_labels)])
 
-# %% tags=["hide-input", "opening"]
+# %% tags=["hide-input", "opening", "fig-teachers"]
 teachers = {"reprojection": from_views, "triangulation": from_triangulation}
 teachers |= {"labels": from_labels}
 means = {name: mean(errors) for name, errors in teachers.items()}
@@ -179,7 +179,7 @@ alt = "The error of one network from each of three teachers: reprojection is the
 bar_figure({"error": means}, "report_mpjpe (mm)", alt)
 
 # %% [markdown]
-# Between triangulated poses and labels there is no difference that the seeds would not make as well.
+# Between triangulated poses and labels there is no difference that the seeds would not make as well ({numref}`fig-teachers`).
 # Seed by seed:
 
 # %%
@@ -282,7 +282,7 @@ f"four frames late: {learnt:+.1f} mm"
 #
 # A detector is not exact. With noise in the training views and the test views, what are the teachers worth?
 # Smoothing the targets over time may help: `triangulated` fits a parabola to the frames around each one, weighted by a bell curve of the width we give it.
-# But smoothing moves exact targets as well, which the second curve shows.
+# But smoothing moves exact targets as well, which the second curve shows ({numref}`fig-smoothing`).
 
 # %%
 noisy = train.with_detector_noise(noise_px, 0.0, generator(1))
@@ -291,7 +291,7 @@ sigmas = [0.0, 1.0, 2.0, 4.0, 8.0]
 off = {"noisy views": [off_mm(triangulated(noisy, sigma)) for sigma in sigmas]}
 off |= {"exact views": [off_mm(triangulated(train, sigma)) for sigma in sigmas]}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-smoothing"]
 curve_figure(
     {name: (sigmas, distances) for name, distances in off.items()},
     "smoothing (frames)",

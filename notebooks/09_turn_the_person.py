@@ -131,16 +131,16 @@ both = {
     "the camera went round": Scene(pose[None], other_camera[None]),
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-turned"]
 alt = "Two rooms. Left, a person turned and moved, and the camera where it was. Right, the person as recorded, and the camera on another side."
 rooms_figure(both, train.skeleton, alt, height=330)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-turned-seen"]
 alt = "Two images with the same 2D pose in the same place."
 pictures_figure(both, train.skeleton, alt)
 
 # %% [markdown]
-# So every way a person could have faced is a camera we did not have to put up.
+# So every way a person could have faced is a camera we did not have to put up ({numref}`fig-turned` and {numref}`fig-turned-seen`).
 # But not every camera is among them: going round on the floor changes neither the height of the camera nor its tilt, nor the lens.
 
 # %%
@@ -169,7 +169,7 @@ mixes = {
 
 # %% [markdown]
 # With the same seed each of them begins with the same frame, so that one can go from one to the next.
-# Grey is the person as recorded:
+# Grey is the person as recorded ({numref}`fig-mixes`):
 
 # %%
 from_C1 = train.select_views(["C1"])
@@ -177,13 +177,13 @@ drawn = {
     name: Scenes(from_C1, mix).draw(1, generator(14)) for name, mix in mixes.items()
 }
 
-# %% tags=["hide-input", "opening"]
+# %% tags=["hide-input", "opening", "fig-mixes"]
 scenes_figure(drawn, train.skeleton)
 
 # %% [markdown]
-# This is what these cameras see, side by side:
+# This is what these cameras see, side by side ({numref}`fig-mixes-seen`):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-mixes-seen"]
 alt = "The six pictures of these cameras, each with a 2D pose."
 pictures_figure(drawn, train.skeleton, alt, columns=3, height=400)
 
@@ -201,7 +201,7 @@ for name in ("turned and moved", "bones jittered"):
 
 # %% [markdown]
 # Together, they turn one recording into as many people as one likes.
-# These are five people as they were recorded, and five drawn anew:
+# These are five people as they were recorded, and five drawn anew ({numref}`fig-crowds`):
 
 # %%
 crowds = {"as recorded": PLAIN, "drawn anew": Mix()}
@@ -209,7 +209,7 @@ crowds = {
     name: Scenes(train, mix).draw(5, generator(2)) for name, mix in crowds.items()
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-crowds"]
 alt = "Two rooms with five people each, and the cameras that see them: as recorded, and drawn anew."
 rooms_figure(crowds, train.skeleton, alt, height=400)
 

@@ -375,22 +375,22 @@ curves = {
     for thing, (change, values) in changes.items()
 }
 
-# %% tags=["hide-input", "opening"]
+# %% tags=["hide-input", "opening", "fig-focal"]
 alt = "Error against the focal length, as a multiple of C1's. The lifter of the screen is best at 1 and far worse to both sides; the lines of rays and level are flat."
 curve_figure(
     curves["focal length"], "focal length, times C1's", "report_mpjpe (mm)", alt
 )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-tilt"]
 alt = "Error against an added tilt of the camera. Screen and rays rise to both sides; the line of level is flat."
 curve_figure(curves["tilt"], "camera tilted by (degrees)", "report_mpjpe (mm)", alt)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-height"]
 alt = "Error against an added height of the camera. All lines rise."
 curve_figure(curves["height"], "camera raised (m)", "report_mpjpe (mm)", alt)
 
 # %% [markdown]
-# The first two are as expected.
+# The first two are as expected ({numref}`fig-focal` and {numref}`fig-tilt`).
 # Undoing the intrinsics makes a lifter blind to the focal length, and a level view makes it blind to the tilt, since its input stays the same:
 
 
@@ -467,7 +467,7 @@ metres = changes["height"][1]
 names = ["level", "level, any camera"]
 of_height = {name: (metres, curve(name, raised, metres)) for name in names}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-height-shown"]
 alt = "Error against an added height of the camera, for level lifters. Trained on the room's cameras it rises steeply to both sides; trained on any camera it is nearly flat."
 curve_figure(of_height, "camera raised (m)", "report_mpjpe (mm)", alt)
 
@@ -475,7 +475,7 @@ curve_figure(of_height, "camera raised (m)", "report_mpjpe (mm)", alt)
 assert max(of_height["level, any camera"][1]) < 0.3 * max(of_height["level"][1])
 
 # %% [markdown]
-# Telling it and showing it are two things, and it takes both.
+# Telling it and showing it are two things, and it takes both ({numref}`fig-height-shown`).
 #
 # ## On HumanEva-I
 #
@@ -496,7 +496,7 @@ assert errors_mm["rays"] < errors_mm["level"] < errors_mm["screen"]
 # %% [markdown]
 # Intrinsics help there, and tilt and height give nothing more.
 # The test cameras are the training cameras, and a picture may then be enough to recognise its camera.
-# How the same lifters do on cameras that they have never seen is another question, as the curves above show; [](07_results) has the rows that ask it.
+# How the same lifters do on cameras that they have never seen is another question, as the curves above show ({numref}`fig-focal` to {numref}`fig-height-shown`); [](07_results) has the rows that ask it.
 #
 # ## What we saw
 #

@@ -126,12 +126,12 @@ def error_mm(depths):
 exact = {name: error_mm(depths) for name, depths in parts.items()}
 assert error_mm(true_depth) < 0.1
 
-# %% tags=["hide-input", "opening"]
+# %% tags=["hide-input", "opening", "fig-parts"]
 alt = "The error as lifted, a little less of it with the exact depth of the root, and only a small part with exact relative depths. Three bars."
 bar_figure({"error": exact}, "report_mpjpe (mm)", alt)
 
 # %% [markdown]
-# Nearly all of it is in the pose: how far each joint is in front of the root or behind it.
+# Nearly all of it is in the pose ({numref}`fig-parts`): how far each joint is in front of the root or behind it.
 # One reason is the metric, which counts the root as one joint of fifteen.
 # But counted by themselves, the root is about as far off as the other joints are from their places about it:
 
@@ -188,13 +188,13 @@ memory = {
     for name, error in memory.items()
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-memory"]
 alt = "For the half of the test poses that is nearer to training and for the other half: the error of the lifter, which is about the same in both, and the distance to the nearest training pose, which is much larger in the second."
 bar_figure(memory, "mpjpe (mm)", alt)
 
 # %% [markdown]
 # Near to training, such a memory would be hard to beat, if only it knew the answer before it looked it up.
-# Far from training it would be much worse than near to it, and the lifter is only a little worse:
+# Far from training it would be much worse than near to it, and the lifter is only a little worse ({numref}`fig-memory`):
 
 # %%
 near_half, far_half = halves
@@ -243,12 +243,12 @@ by_person = {
     },
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-persons"]
 alt = "For each of the three people three bars: the error on frames of training, on new moments of a known person, and on a person left out of training. They grow in this order."
 bar_figure(by_person, "report_mpjpe (mm)", alt)
 
 # %% [markdown]
-# A new moment costs a little, and a new person more, least of all the one of middle size:
+# A new moment costs a little, and a new person more, least of all the one of middle size ({numref}`fig-persons`):
 
 # %%
 means = {name: mean(errors.values()) for name, errors in by_person.items()}
@@ -309,14 +309,14 @@ by_name = {name.replace("_", " "): error for name, error in by_joint.items()}
 bar_figure({"error": by_name}, "mpjpe (mm)", alt)
 
 # %% [markdown]
-# And a mean hides how unequal poses are. This is the share of poses with an error below each value:
+# And a mean hides how unequal poses are. This is the share of poses with an error below each value ({numref}`fig-shares`):
 
 # %%
 each = 1000 * report_mpjpe(lifted, true).flatten()
 share = torch.linspace(0, 1, 101)
 curve = {"poses": (each.quantile(share).tolist(), (100 * share).tolist())}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-shares"]
 alt = "Share of poses below an error. It rises steeply at first, and has a long tail to the right."
 curve_figure(curve, "report_mpjpe (mm)", "poses with a smaller error (%)", alt)
 
@@ -325,9 +325,9 @@ median, worst = each.quantile(0.5), each.quantile(0.99)
 f"median {median:.1f} mm, one in a hundred above {worst:.1f} mm"
 
 # %% [markdown]
-# This is the worst of all poses. The redder a joint, the farther it is off with the roots together:
+# This is the worst of all poses ({numref}`fig-worst`). The redder a joint, the farther it is off with the roots together:
 
-# %%
+# %% tags=["fig-worst"]
 frame, view = divmod(each.argmax().item(), len(test.view_names))
 camera = test.frame_cameras[frame, view]
 worst_pose = {"lifted": camera.camera_to_world(lifted[frame, view])}

@@ -242,7 +242,7 @@ turns = [compare_cameras(rig, true).rotation_deg for rig in path]
 assert turns[-1] < 0.5
 
 # %% [markdown]
-# Watch it fall into place, green over the true cameras in grey.
+# Watch it fall into place ({numref}`fig-rig-moves`), green over the true cameras in grey.
 # The person is what the moving cameras triangulate.
 
 
@@ -261,7 +261,7 @@ seen = torch.stack([triangulate(some[:1], rig).points[0] for rig in sized]).floa
 labels = [f"step {k}: {turn:.1f}° off" for k, turn in enumerate(turns)]
 alt = "Three green cameras begin elsewhere than the true ones, in grey, beside a distorted person, and within a few steps stand on them, around a person of natural shape."
 
-# %% tags=["hide-input", "opening"]
+# %% tags=["hide-input", "opening", "fig-rig-moves"]
 moving_rig_figure(
     Cameras.stack(sized).to(torch.float32),
     seen,
@@ -274,7 +274,7 @@ moving_rig_figure(
 # %% [markdown]
 # ## What pictures cannot tell
 #
-# For the figure we had to bring the rig to its true size, because bundle adjustment does not know it.
+# For the figure ({numref}`fig-rig-moves`) we had to bring the rig to its true size, because bundle adjustment does not know it.
 # Nobody does: a rig twice as large, with people twice as large, sees the same pictures.
 
 # %%

@@ -124,13 +124,13 @@ print(*rig.recognised, sep="\n")
 # The other is the **skeleton**: the files hold numbers without names, and two of OpenPose's models have 25 keypoints each.
 # `read_rig` tells them apart by where they lie; in one of them, two keypoints are always in the middle of two others.
 #
-# From here on it is a dataset like any other, without 3D.
+# From here on it is a dataset like any other, without 3D ({numref}`fig-balancing-seen`).
 
 # %%
 recording = rig.dataset()
 recording
 
-# %%
+# %% tags=["fig-balancing-seen"]
 moment = 50
 views_figure(
     recording.pixels[moment], recording.cameras[0], recording.view_names, BODY_25B
@@ -160,7 +160,7 @@ shifts = in_step.shifts.tolist()
 pairs = [[recording.view_names[view] for view in pair] for pair in report.quality.pairs]
 costs = {" and ".join(p): (shifts, c.tolist()) for p, c in zip(pairs, in_step.cost_px2)}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-shifts"]
 curve_figure(
     costs,
     "shift in frames",
@@ -172,7 +172,7 @@ curve_figure(
 assert not report.quality.shifts().any()
 
 # %% [markdown]
-# All are lowest at 0 or a frame beside it, and nowhere does a shift gain enough to count: the cameras are in step.
+# All are lowest at 0 or a frame beside it ({numref}`fig-shifts`), and nowhere does a shift gain enough to count: the cameras are in step.
 #
 # ## A camera that is not where it is said to be
 #
@@ -380,7 +380,7 @@ faults = {
 # %% [markdown]
 # What you see: one moment in the second camera, the detector's joints in colour, and in grey the images of the triangulated ones.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-faults"]
 # the part of the image around the person
 corner, cut = torch.tensor([110.0, 390.0]), (860, 780)
 
@@ -409,7 +409,7 @@ pictures = [picture(title, *fault) for title, fault in faults.items()]
 show(pictures, alt, arrange="grid", columns=4, height=560)
 
 # %% [markdown]
-# Two of them cannot be seen: neither the unit nor the stated size of an image changes where the joints fall. Each fault has a finding, though:
+# Two of them cannot be seen ({numref}`fig-faults`): neither the unit nor the stated size of an image changes where the joints fall. Each fault has a finding, though:
 
 # %% tags=["hide-input"]
 rows = []
@@ -489,7 +489,7 @@ offsets = JointOffsets(LIMBS_13, torch.tensor(vectors) / 1000)
 
 # %% [markdown]
 # `apply` takes a pose of the detector's joints to the markers', and `undo` takes it back.
-# Below, a made-up person has the markers' joints; in grey, where that detector would see them.
+# Below ({numref}`fig-markers`), a made-up person has the markers' joints; in grey, where that detector would see them.
 
 # %%
 walker = load_dataset("synthetic", "test", subjects=("S1",), actions=("Walking",))
@@ -497,7 +497,7 @@ markers = map_joints(walker.poses_world, walker.skeleton.joints, LIMBS_13.joints
 detectors = offsets.undo(markers)
 torch.testing.assert_close(offsets.apply(detectors), markers, atol=1e-5, rtol=0)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fig-markers"]
 strides = [0, 15, 30]
 panels = []
 for frame in strides:
@@ -720,9 +720,9 @@ Markdown(table(["MediaPipe, error in px", "as given", "adjusted to OpenPose's"],
 # %% [markdown]
 # It does: no detector made it up that these cameras are not where the calibration says.
 #
-# Now 3D, robustly and through a filter without delay:
+# Now 3D, robustly and through a filter without delay ({numref}`fig-filmed`):
 
-# %%
+# %% tags=["fig-filmed"]
 filmed = reconstruct(in_place, cutoff_hz=6.0)
 scene_figure(
     filmed.poses_world[::4],

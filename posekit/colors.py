@@ -12,6 +12,9 @@ FLOOR = "#9A9A9A"
 CAMERA = "#009E73"
 """The cameras of a scene."""
 
+SHADOW = "#000000"
+"""Under a person; what hides light on a white page is, on a dark one, a patch of light."""
+
 LINES = (COLORS["left"], COLORS["right"], CAMERA, "#CC79A7", "#8A6D00")
 """Curves, which differ in their dashes as well."""
 
@@ -22,6 +25,7 @@ DARK = {
     GHOST: "#757575",
     FLOOR: "#6E6E6E",
     CAMERA: "#2FCB9B",
+    SHADOW: "#F0F0F0",
     LINES[3]: "#E39BC4",
     LINES[4]: "#D9B53C",
 }

@@ -50,7 +50,8 @@ LOOK = dict(
 class Layer:
     """One person: poses (F, J, 2 or 3), with F = 1 for a still. A ghost is drawn thin and grey.
 
-    `name` stands in the key, instead of the sides or "truth". `errors_mm` (J) tints the joints.
+    `name` stands in the key, instead of the sides or "truth". `errors_mm` (J) tints the joints. With `dots` a ghost has its
+    joints drawn too, which tells it from other ghosts.
     """
 
     poses: Tensor
@@ -58,6 +59,7 @@ class Layer:
     ghost: bool = False
     name: str = ""
     errors_mm: Tensor | None = None
+    dots: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,7 @@ def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, number: i
     head, root = _head(layer.skeleton, side), _root(layer.skeleton, side)
     places = {key: point for key, point in (("head", head), ("root", root)) if point is not None}
     style = dict(
-        mode="lines" if layer.ghost else "lines+markers",
+        mode="lines" if layer.ghost and not layer.dots else "lines+markers",
         name=name,
         legendgroup=name,
         showlegend=name not in {*named, "centre"},
@@ -241,7 +243,7 @@ def _line_trace(line: np.ndarray, layer: Layer, side: str, axes: dict, number: i
     )
     named.add(name)
     joint, skull = (4, 18) if line.shape[-1] == 3 else (4, 12)
-    sizes = joint if head is None else [skull if point == head else joint for point in range(len(line))]
+    sizes = joint if head is None or layer.ghost else [skull if point == head else joint for point in range(len(line))]
     marker = dict(size=sizes, color=color, line=dict(width=0))  # of its own accord plotly rings markers of several sizes
     if line.shape[-1] == 3:
         x, y, z = line.T
@@ -317,15 +319,19 @@ def _distance(box, width: float, height: float) -> float:
 
 def _floor(box) -> go.Scatter3d:
     """Grid lines on the ground, half a metre apart, in a whole room a metre, close by 10 cm, instead of axes."""
-    (x0, x1), (y0, y1), _ = box
-    step = 0.1 if x1 - x0 < 1 else 0.5 if x1 - x0 < 4 else 1.0
-    lines = [[(x, y0), (x, y1)] for x in np.arange(x0, x1 + 1e-6, step)] + [
-        [(x0, y), (x1, y)] for y in np.arange(y0, y1 + 1e-6, step)
-    ]
+    (x0, x1), (y0, y1) = (map(float, ends) for ends in box[:2])
+    shorter = min(x1 - x0, y1 - y0)
+    step = 0.1 if shorter < 1 else 0.5 if shorter < 4 else 1.0
+    lines = [[(x, y0), (x, y1)] for x in _marks(x0, x1, step)] + [[(x0, y), (x1, y)] for y in _marks(y0, y1, step)]
     points = np.array([[*line, (np.nan, np.nan)] for line in lines]).reshape(-1, 2)
     points = points.clip((x0 + INSIDE, y0 + INSIDE), (x1 - INSIDE, y1 - INSIDE)).astype(np.float32)
     z = np.zeros(len(points), dtype=np.float32)
     return go.Scatter3d(x=points[:, 0], y=points[:, 1], z=z, mode="lines", line=dict(color=FLOOR, width=1), **UNNAMED)
+
+
+def _marks(low: float, high: float, step: float) -> np.ndarray:
+    """From one border to the other, so that the floor is closed; the last step may be a shorter one."""
+    return np.append(np.arange(low, high - 1e-6, step), high)
 
 
 def _placement(panels: list[Panel], arrange: Arrangement, height: int, narrow: bool, columns: int | None = None) -> dict:
@@ -373,7 +379,8 @@ def _stacked(count: int, narrow: bool):
     """Cells (left, bottom, width, height) of one large panel and a column (narrow: rows of two or three) of small ones."""
     small = count - 1
     if not narrow:
-        return [(0, 0, 0.7, 1), *((0.7, 1 - (i + 1) / small, 0.3, 1 / small) for i in range(small))], 1
+        large = {1: 0.58, 2: 0.7}.get(small, 0.75)  # the more there are, the lower and so the narrower each is
+        return [(0, 0, large, 1), *((large, 1 - (i + 1) / small, 1 - large, 1 / small) for i in range(small))], 1
     columns = min(small, 3) if small != 4 else 2
     rows = -(-small // columns)
     low = STACKED_PX["row"] / (STACKED_PX["large"] + rows * STACKED_PX["row"])

@@ -60,7 +60,7 @@ def comparison_figure(
 ) -> go.Figure:
     """Lifted poses side by side, one panel per method, each over the true pose, thin and grey. All in world metres.
 
-    Under each panel stand its `mpjpe` and `root_error`, means over the frames.
+    Under each panel stand its `mpjpe` and `root_error`, means over the frames; the caption says what they are.
 
     Args:
         lifted_world: (J, 3) or (F, J, 3) by the title of the panel.
@@ -79,7 +79,9 @@ def comparison_figure(
     alt = f"Lifted skeletons in colour over the true one in grey, side by side: {', '.join(lifted_world)}{redder}."
     height = 340 if len(panels) > 2 else 420
     figure = show(panels, alt, frame_rate=frame_rate, **{"height": height, **options})
-    figure.layout.meta |= {"roots": True}  # pages offer to put them together
+    means = ", each a mean over the whole clip" if frame_rate else ""
+    caption = f"{alt} Under each: mpjpe, how far joints are off with the roots together, and root, how far the root is{means}."
+    figure.layout.meta |= {"roots": True, "caption": caption}  # pages offer to put the roots together
     return figure
 
 
@@ -153,7 +155,8 @@ def scene_figure(
         f"A room with a person in 3D and {len(view_names)} cameras around them, drawn as pyramids; beside it, the 2D pose "
         f"that each of the cameras {', '.join(view_names)} sees."
     )
-    return show([room, *images], alt, arrange="stack", frame_rate=frame_rate, **{"height": 480, **options})
+    look = dict(arrange="stack", frame_rate=frame_rate, height=440)
+    return show([room, *images], alt, **look | options)
 
 
 def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **options) -> go.Figure:
@@ -176,9 +179,10 @@ def rooms_figure(scenes: dict[str, Scene], skeleton: Skeleton, alt: str, **optio
 
 
 def room_around(*points_world: Tensor, margin: float = 0.3) -> tuple:
-    """A box on the floor, of whole metres, around people's roots and cameras."""
+    """A box on the floor, of half metres, around people's roots and cameras."""
     points = torch.cat(points_world)
-    (x0, y0, _), (x1, y1, _) = (points.amin(0) - margin).floor().tolist(), (points.amax(0) + margin).ceil().tolist()
+    low, high = (2 * (points.amin(0) - margin)).floor() / 2, (2 * (points.amax(0) + margin)).ceil() / 2
+    (x0, y0, _), (x1, y1, _) = low.tolist(), high.tolist()
     return (x0, x1), (y0, y1), (0.0, max(2.2, points[:, 2].amax().item() + 0.5))
 
 
@@ -248,7 +252,7 @@ def reprojection_panels(poses_camera: Tensor, views: Views, view_names: tuple[st
     return [
         image_panel(
             f"{lifted_from} in {seen_by}",
-            [Layer(_still(seen[j]), skeleton, ghost=True, name="seen"), Layer(projected[:, i, j], skeleton)],
+            [Layer(_still(seen[j]), skeleton, ghost=True, name="seen", dots=True), Layer(projected[:, i, j], skeleton)],
             views.cameras[j],
         )
         for i, lifted_from in enumerate(view_names)

@@ -31,8 +31,8 @@ def rays_figure(
 ) -> go.Figure:
     """The rays on which the views see one joint, step by step, and the points made of them, over the true person in grey.
 
-    The large panel shows a box around the joint, on a grid of 10 cm; the small one the room. Beside each step's name
-    stands how far the points are from the joint.
+    The large panel shows a box around the joint, on a grid of 10 cm, and what lies in it of each ray, with its camera's name;
+    the small one the room. Beside each step's name stands how far the points are from the joint.
 
     Args:
         pixels: where each view sees the joint at every step.
@@ -58,13 +58,19 @@ def rays_figure(
 
     names = [f"{step}: {off}" for step, off in zip(step_names, _errors_in_words(points, true))]
     look = dict(arrange="stack", frame_rate=2.0, frame_names=names, start=start, height=460)
-    figure = show([_close_panel((starts, ends), bones, points, true, reach), room], alt, **look | options)
+    close = _close_panel((starts, ends), view_names, bones, points, true, reach)
+    figure = show([close, room], alt, **look | options)
     figure.layout.meta |= dict(steps="step")
     return figure
 
 
 def _close_panel(
-    rays: tuple[Tensor, Tensor], bones: tuple[Tensor, Tensor], points: dict[str, Tensor], true: Tensor, reach: float
+    rays: tuple[Tensor, Tensor],
+    view_names: tuple[str, ...],
+    bones: tuple[Tensor, Tensor],
+    points: dict[str, Tensor],
+    true: Tensor,
+    reach: float,
 ) -> Panel:
     """What lies in a box around the true joint: rays and bones, each as starts and ends, and lines from it to the points."""
     corner = true - torch.tensor([0.0, 0.0, 0.75 * reach])  # the middle of the box's floor
@@ -72,7 +78,12 @@ def _close_panel(
     limbs = clipped(*(ends - corner for ends in bones), box).numpy()
     joint = (true - corner).numpy()[:, None]
     still = [_line(GHOST, 3, **dict(zip("xyz", limbs.T))), _point(GHOST, 9, **dict(zip("xyz", joint)))]
-    moving = [(_line(CAMERA, 4), clipped(*(ends - corner for ends in rays), box))]
+    inside = clipped(*(ends - corner for ends in rays), box)
+    said = go.Scatter3d(mode="text", text=list(view_names), textfont=dict(color=CAMERA, size=13), **UNNAMED)
+    moving = [
+        (_line(CAMERA, 4, name="ray from a camera", showlegend=True), inside),
+        (said, (inside[..., ::3, :] + torch.tensor([0.0, 0.0, 0.08 * reach])).clamp(max=1.4 * reach)),  # where a ray comes in
+    ]
     for (name, places), color in zip(points.items(), POINTS):
         moving.append((_line(color, 3), torch.cat([true.expand_as(places), places], dim=1) - corner))
         moving.append((_point(color, 8, name=name, showlegend=True), places - corner))
@@ -99,7 +110,7 @@ def _errors_in_words(points: dict[str, Tensor], true: Tensor) -> list[str]:
 
 
 def _line(color: str, width: int, **where) -> go.Scatter3d:
-    return go.Scatter3d(mode="lines", line=dict(color=color, width=width), **UNNAMED, **where)
+    return go.Scatter3d(mode="lines", line=dict(color=color, width=width), **UNNAMED | where)
 
 
 def _point(color: str, size: int, **options) -> go.Scatter3d:

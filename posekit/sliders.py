@@ -10,11 +10,10 @@ from torch import Tensor
 
 from posekit.cameras import Cameras
 from posekit.colors import CAMERA, COLORS
-from posekit.drawing import UNNAMED, Layer, Panel, show
+from posekit.drawing import EYE, UNNAMED, Layer, Panel, show
 from posekit.figures import (
     CHART_AXIS,
     LOG_AXIS,
-    PERSON_BOX,
     camera_lines,
     drawn_cameras,
     image_panel,
@@ -156,8 +155,8 @@ def training_figure(
 ) -> go.Figure:
     """How a lifter learns: what it makes of one moment after so many epochs, and the error there, on one slider.
 
-    The guesses from all views stand in the room over the true pose, in grey. Beside it are their V x V reprojections over
-    what the cameras saw; below, a mark moves along the error curve.
+    The guesses from all views stand side by side, each over the true pose, in grey. Beside them are their V x V
+    reprojections over what the cameras saw; below, a mark moves along the error curve.
 
     Args:
         poses_camera: the moment lifted from every view after each of the epochs, in that view's camera frame.
@@ -170,17 +169,15 @@ def training_figure(
     curve = torch.tensor([list(map(float, epochs)), list(map(float, errors_mm))]).T  # (F, 2)
     ground = true_world[:1] * true_world.new_tensor([1.0, 1.0, 0.0])
     guesses = views.cameras.camera_to_world(poses_camera) - ground  # kept over the middle of the floor
-    people = [Layer(guesses[:, view], skeleton) for view in range(len(view_names))]
-    truth = Layer((true_world - ground).unsqueeze(0), skeleton, ghost=True)
     panels = [
-        Panel(f"lifted from {', '.join(view_names)}", [truth, *people], box=PERSON_BOX),
+        _side_by_side(guesses, (true_world - ground).unsqueeze(0), view_names, skeleton),
         _curve_panel(curve),
         *reprojection_panels(poses_camera, views, view_names, skeleton),
     ]
     alt = (
         f"What a network makes of one moment as it learns: {len(epochs)} steps from epoch {epochs[0]} to {epochs[-1]}, and the "
-        f"error at each. In 3D the {len(view_names)} guesses from {', '.join(view_names)} stand over the true pose, in grey; "
-        "beside them are their reprojections into all views over what was seen, in grey; "
+        f"error at each. In 3D the {len(view_names)} guesses from {', '.join(view_names)} stand side by side, each over the "
+        "true pose, in grey; beside them are their reprojections into all views over what was seen, in grey; "
         f"and a mark on the curve of the test error, which goes from {errors_mm[0]:.0f} to {errors_mm[-1]:.0f} mm."
     )
     names = [f"after epoch {epoch}: {error:.0f} mm" for epoch, error in zip(epochs, errors_mm)]
@@ -188,6 +185,31 @@ def training_figure(
     figure = show(panels, alt, arrange=_training_places, **options)
     figure.layout.meta |= dict(steps="epoch")
     return figure
+
+
+def _side_by_side(
+    guesses: Float[Tensor, "F V J 3"], true: Float[Tensor, "1 J 3"], view_names: tuple[str, ...], skeleton: Skeleton
+) -> Panel:
+    """Every view's guess over the true pose, a step to the right of that of the view before it, and its name above it."""
+    right = true.new_tensor([-EYE["y"], EYE["x"], 0.0]) / math.hypot(EYE["x"], EYE["y"])
+    places = [(view - (len(view_names) - 1) / 2) * right for view in range(len(view_names))]
+    people = [
+        layer
+        for view, place in enumerate(places)
+        for layer in (Layer(true + place, skeleton, ghost=True), Layer(guesses[:, view] + place, skeleton))
+    ]
+    x, y, _ = torch.stack(places).T.numpy()
+    said = go.Scatter3d(
+        x=x,
+        y=y,
+        z=[2.0] * len(view_names),
+        mode="text",
+        text=list(view_names),
+        textfont=dict(color=COLORS["centre"], size=13),
+        **UNNAMED,
+    )
+    reach = 0.5 * math.ceil(2 * (max(map(abs, [*x, *y])) + 0.5))
+    return Panel("lifted from", people, box=((-reach, reach), (-reach, reach), (0.0, 2.2)), extra=[said])
 
 
 def _curve_panel(curve: Tensor) -> Panel:

@@ -62,7 +62,7 @@ def test_people_stand_out_from_the_page_and_from_their_ghosts(ground):
 
 
 def test_every_colour_has_a_counterpart_on_dark_pages():
-    assert {*PALETTE, *colors.LINES} == set(colors.DARK)
+    assert {*PALETTE, *colors.LINES, colors.SHADOW} == set(colors.DARK)
 
 
 def test_pages_name_each_colour_with_its_counterpart():

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from posebook.figure import caption
 from posekit.colors import COLORS, GHOST
-from posekit.drawing import HALF_VIEW, PAGE_PX, _stacked
+from posekit.drawing import HALF_VIEW, PAGE_PX, _floor, _stacked
 from posekit.figures import (
     bar_figure,
     comparison_figure,
     lifting_figure,
     pictures_figure,
     pose_figure,
+    room_around,
     rooms_figure,
     scene_figure,
     views_figure,
@@ -130,6 +132,34 @@ def test_the_floor_lies_within_its_box(poses):
         assert axis.range[1] - 0.01 < np.nanmax(values) < axis.range[1]
 
 
+@pytest.mark.parametrize("box", [((-2, 3), (-0.5, 1), (0, 2)), ((-1.3, 1.1), (-1, 1), (0, 2)), ((0, 0.4), (0, 9.7), (0, 2))])
+def test_a_floor_is_closed_on_all_sides(box):
+    floor = _floor(box)
+    for across, along, (low, high), (near, far) in ((floor.x, floor.y, *box[:2]), (floor.y, floor.x, *box[1::-1])):
+        for border in (low, high):
+            line = along[abs(across - border) < 0.01]
+            assert (line.min(), line.max()) == pytest.approx((near, far), abs=0.01)
+
+
+def test_a_room_is_no_larger_than_its_cameras_need(small):
+    centers = small.cameras[0].centers_world
+    for axis, (low, high) in enumerate(room_around(small.poses_world[:, 0], centers)[:2]):
+        assert 0.3 <= centers[:, axis].min() - low < 0.9 or small.poses_world[:, 0, axis].min() - low < 0.9
+        assert 0.3 <= high - centers[:, axis].max() < 0.9
+
+
+def test_a_caption_says_what_stands_under_compared_panels_and_over_what_it_is_a_mean(poses, small):
+    lifted, true = poses
+    still = caption(comparison_figure({"a": lifted}, true, HUMANEVA_15).layout.meta)
+    walk = small.poses_world[:10]
+    moving = caption(comparison_figure({"a": walk}, walk, HUMANEVA_15, frame_rate=60.0).layout.meta)
+    for said in (still, moving):
+        assert "mpjpe, how far joints are off with the roots together" in said
+        assert "root, how far the root is" in said
+    assert "a mean over the whole clip" in moving
+    assert "mean" not in still
+
+
 def test_the_truth_is_in_the_key(poses):
     lifted, true = poses
     figure = comparison_figure({"a": lifted, "b": lifted}, true, HUMANEVA_15)
@@ -184,7 +214,7 @@ def test_images_beside_a_room_share_the_figure_and_leave_space_for_their_titles(
     cells, _ = _stacked(1 + images, narrow)
     assert len(cells) == 1 + images
     for left, bottom, width, height in cells:
-        assert width >= 0.3
+        assert width >= 0.25
         assert -1e-9 < left < left + width < 1 + 1e-9
         assert -1e-9 < bottom < bottom + height < 1 + 1e-9
     for (x, y, w, h), (left, bottom, width, height) in combinations(cells, 2):

@@ -58,17 +58,23 @@ def page_of(folder, *cells):
     return (folder / "out" / "index.html").read_text(), done.stderr
 
 
-def code(source, tag=None, figure=None):
+def code(source, *tags, figure=None):
     mime = "application/vnd.plotly.v1+json"
     outputs = [nbformat.v4.new_output("display_data", {mime: json.loads(figure.to_json())})] if figure else []
-    return nbformat.v4.new_code_cell(source, outputs=outputs, metadata={"tags": [tag]} if tag else {})
+    return nbformat.v4.new_code_cell(source, outputs=outputs, metadata={"tags": list(tags)})
 
 
 @pytest.fixture
 def cells():
     figure = curve_figure({"error": ([1, 2], [3, 4])}, "epoch", "mm", "A line that rises. It says more.")
     text = nbformat.v4.new_markdown_cell
-    return [text("# Title"), code("import torch"), text("Then we draw."), code("draw()", "opening", figure), text("It ends.")]
+    return [
+        text("# Title"),
+        code("import torch"),
+        text("Then we draw."),
+        code("draw()", "opening", "fig-rising", figure=figure),
+        text("It ends, as {numref}`fig-rising` shows."),
+    ]
 
 
 @pytest.mark.slow
@@ -84,12 +90,31 @@ def test_the_figure_stands_before_any_code_numbered_and_leaves_a_link(tmp_path, 
         "Then we draw.",
         ">draw<",
         'href="#opening"',
-        "It ends.",
+        "It ends, as",
+        'href="#fig-rising"',
     ]
     assert [page.find(place) for place in places] == sorted(page.find(place) for place in places)
     assert all(place in page for place in places)
     assert page.count('class="pk-figure"') == 1
-    assert "Fig. 1" in page
+    assert re.search(r'href="#fig-rising"><span class="std std-numref">Fig. 1<', page)
+    assert 'id="fig-rising"' in page
+
+
+@pytest.mark.slow
+def test_a_reference_to_no_figure_is_complained_about(tmp_path, cells):
+    cells[-1].source = "As {numref}`fig-falling` shows."
+    _, complaints = page_of(tmp_path, *cells)
+    assert "fig-falling" in complaints
+
+
+def test_every_named_figure_is_referred_to_and_chapters_with_several_refer_to_them():
+    for path in CHAPTERS:
+        cells = jupytext.read(path).cells
+        names = [tag for cell in cells for tag in cell.metadata.get("tags", []) if tag.startswith("fig-")]
+        prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert set(names) <= set(re.findall(r"{numref}`(fig-[\w-]+)`", prose)), path
+        drawn = [cell for cell in cells if cell.cell_type == "code" and re.search(r"^(\w+_figure|show)\(", cell.source, re.M)]
+        assert names or len(drawn) < 2, path
 
 
 @pytest.mark.slow

@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 from visits import Visit, figures_page, needs_browser
 
+from posebook.figure import figure_html
 from posebook.still import still_svg
 from posekit.colors import CAMERA, GHOST
 from posekit.datasets import load_dataset
@@ -72,6 +75,17 @@ def test_exact_rays_meet_in_the_joint_and_a_wrong_one_misses_it(rays):
     assert (misses(0) < 2e-3).all()
     assert misses(2)[0] > 0.05
     assert (misses(2)[1:] < 2e-3).all()
+
+
+def test_each_ray_has_its_cameras_name_where_it_comes_in(rays, people):
+    figure, _, _ = rays
+    (close,) = numbers(figure, CAMERA, "scene")
+    (said,) = [n for n in figure.frames[0].traces if figure.data[n].mode == "text"]
+    assert figure.data[said].text == people.view_names
+    for step in range(len(STEPS)):
+        ends = moved(figure, close, step).view(3, 3, 3)[:, 0]
+        torch.testing.assert_close(moved(figure, said, step)[:, :2], ends[:, :2])
+    assert "ray from a camera" in figure_html(json.loads(figure.to_json())).split("pk-key")[1]
 
 
 def test_the_slider_says_how_far_the_points_are_off(rays, people):

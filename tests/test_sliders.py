@@ -1,9 +1,11 @@
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from posebook.figure import figure_html
 from posekit.colors import COLORS, GHOST
 from posekit.datasets import load_dataset
 from posekit.figures import reprojection_figure
@@ -116,15 +118,28 @@ def test_the_guesses_come_together_over_the_truth(people, learning):
     truth = [trace for trace in learning.data if trace.type == "scatter3d" and trace.name == "truth"]
     assert max(np.nanmax(trace.z) for trace in truth) == pytest.approx(pose[:, 2].max().item(), abs=1e-3)
 
-    def spread(step):
-        """How far apart the heads of the guesses are."""
+    aims = np.array([[trace[axis][trace.meta["head"]] for axis in "xyz"] for trace in truth if "head" in trace.meta])
+    assert np.linalg.norm(aims[1:] - aims[:-1], axis=1) == pytest.approx(1, abs=2e-3), "side by side"
+
+    def off(step):
+        """How far the worst guess's head is from that of the truth beside which it stands."""
         frame = learning.frames[step]
         moved = [(learning.data[index], line) for index, line in zip(frame.traces, frame.data)]
         heads = [(line, trace.meta["head"]) for trace, line in moved if trace.type == "scatter3d" and "head" in trace.meta]
-        assert len(heads) == len(people.view_names)
-        return np.ptp([[line[axis][head] for axis in "xyz"] for line, head in heads], axis=0).max()
+        return np.linalg.norm([[line[axis][head] for axis in "xyz"] for line, head in heads] - aims, axis=1).max()
 
-    assert spread(0) > 2 * spread(LAST) > 0
+    assert off(0) > 2 * off(LAST) > 0
+    names = [trace.text for trace in learning.data if trace.type == "scatter3d" and trace.mode == "text"]
+    assert names == [people.view_names]
+
+
+def test_what_was_seen_has_dots_in_the_key_and_the_still_and_the_truth_has_none(learning):
+    modes = {trace.name: trace.mode for trace in learning.data if trace.name in ("truth", "seen")}
+    assert modes == {"truth": "lines", "seen": "lines+markers"}
+    drawn = figure_html(json.loads(learning.to_json()))
+    truth, seen = (next(part for part in drawn.split("<span>") if f" {name}</span>" in part) for name in ("truth", "seen"))
+    assert (truth.count("<path"), seen.count("<path")) == (1, 2)
+    assert f'r="1.5" fill="{GHOST}"' in drawn
 
 
 def test_each_scene_stands_where_its_camera_sees_it_over_the_first(people):

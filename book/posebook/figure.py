@@ -7,6 +7,7 @@ installed, so `setup` adds it to those found.
 import base64
 import html
 import json
+import re
 
 import numpy as np
 from docutils import nodes
@@ -17,6 +18,7 @@ from posekit.colors import CAMERA, COLORS, DARK, GHOST, dark_rules
 
 MIME = "application/vnd.plotly.v1+json"
 FIGURE_CLASS = "pk-figure"
+NAMED = re.compile("fig-").match
 
 
 def setup(app):
@@ -61,16 +63,17 @@ class PlotlyFigure:
 
     @staticmethod
     def handle_mime(renderer, data, inline):
-        """A numbered figure with its caption; None leaves other types to other renderers."""
+        """A numbered figure with its caption; None leaves other types to other renderers.
+
+        A tag of its cell that begins with "fig-" is its name: {numref}`fig-...` refers to it from any page.
+        """
         if data.mime_type != MIME or inline:
             return None
         drawn = nodes.raw(text=figure_html(data.content), format="html", classes=["output", "pk-output"])
-        meta = data.content["layout"]["meta"]
-        figure = nodes.figure(
-            "", drawn, nodes.caption("", caption(meta)), ids=[f"figure-{data.cell_index}-{data.output_index}"]
-        )
-        if label := meta.get("label"):
-            figure["names"].append(nodes.fully_normalize_name(label))
+        names = list(filter(NAMED, data.cell_metadata.get("tags", ())))
+        figure = nodes.figure("", drawn, nodes.caption("", caption(data.content["layout"]["meta"])), names=names)
+        figure["ids"] = names or [f"figure-{data.cell_index}-{data.output_index}"]
+        if names:
             renderer.renderer.document.note_explicit_target(figure, figure)
         return [figure]
 
@@ -114,12 +117,14 @@ def _key(figure: dict) -> str:
 
 
 def _sample(trace: dict) -> str:
-    """A dot in the trace's colour, or a line, thin for a ghost."""
-    drawn, width = ("M12 4h.01", 8) if trace["mode"] == "markers" else ("M3 4H21", 2 if trace["meta"]["ghost"] else 6)
-    return (
-        f'<svg viewBox="0 0 24 8" width="24" height="8" aria-hidden="true"><path d="{drawn}" '
-        f'stroke="{trace["line"]["color"]}" stroke-width="{width}" stroke-linecap="round"/></svg>'
-    )
+    """A dot in the trace's colour, or a line: thick for a person, thin for a ghost, with dots where it has its joints."""
+    ghost = (trace.get("meta") or {"ghost": True})["ghost"]
+    strokes = {"M3 4H21": 2 if ghost else 6} if "lines" in trace["mode"] else {"M12 4h.01": 8}
+    if ghost and trace["mode"] == "lines+markers":
+        strokes["M4 4h.01M20 4h.01"] = 5
+    paths = "".join(f'<path d="{drawn}" stroke-width="{width}"/>' for drawn, width in strokes.items())
+    look = f'stroke="{trace["line"]["color"]}" stroke-linecap="round"'
+    return f'<svg viewBox="0 0 24 8" width="24" height="8" aria-hidden="true"><g {look}>{paths}</g></svg>'
 
 
 GAP = np.iinfo(np.int16).min

@@ -46,7 +46,7 @@ def _lines(figure: dict, height: int) -> list[str]:
             look = f'stroke="{color}" stroke-width="{_thickness(trace, layout, height):.2g}"{_dashes(trace)} fill="none"'
             runs = "".join(f'<polyline points="{run}"/>' for run in _runs(points))
             parts.append(f'<g {look} stroke-linecap="{end}">{runs}</g>')
-        elif "markers" in trace.get("mode", "") and isinstance(trace["marker"]["color"], str):
+        if _has_dots(trace):
             parts += [_dot(x, y, color, trace) for x, y in points if np.isfinite(x + y)]
         parts += _head(trace, points, color, _thickness(trace, layout, height))
         parts += _words(trace, points, color)
@@ -57,9 +57,16 @@ def _lines(figure: dict, height: int) -> list[str]:
     return parts
 
 
+def _has_dots(trace: dict) -> bool:
+    """Whether its points are drawn; those of a person lie inside their limbs."""
+    mode, person = trace.get("mode", ""), trace.get("meta") or {}
+    seen = "lines" not in mode or person.get("ghost", False)
+    return "markers" in mode and seen and isinstance(trace["marker"]["color"], str)
+
+
 def _words(trace: dict, points: np.ndarray, color: str) -> list[str]:
     """A trace's text: in its middle, or on the right of its points and then in the colour of the page."""
-    said = [(x, y, text) for text, (x, y) in zip(trace.get("text") or (), points) if text]
+    said = [(x, y, text) for text, (x, y) in zip(trace.get("text") or (), points) if text and np.isfinite(x + y)]
     if trace.get("textposition") == "middle right":
         return [_text(x + 2, y + 4, text, anchor="start") for x, y, text in said]
     return [_text(x, y, text, color) for x, y, text in said]
@@ -200,7 +207,8 @@ def _text(x: float, y: float, text: str, color: str = "currentColor", anchor: st
 
 def _dot(x: float, y: float, color: str, trace: dict) -> str:
     filled = "none" if "open" in (trace.get("marker") or {}).get("symbol", "") else color
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{filled}" stroke="{color}" stroke-width="2"/>'
+    radius, edge = (1.5, 1) if "lines" in trace.get("mode", "") else (5, 2)
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{filled}" stroke="{color}" stroke-width="{edge}"/>'
 
 
 def _dashes(trace: dict) -> str:

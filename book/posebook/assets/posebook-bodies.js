@@ -146,7 +146,7 @@
       const vertexcolor = flesh.owners.map((side) => traces[side].line.color);
       spec.data.push(
         { ...common, ...columns(flesh.vertices), ...corners(flesh.faces), vertexcolor, lighting: LIGHT, flatshading: false },
-        { ...common, ...columns(dark.vertices), ...corners(dark.faces), color: "#000", opacity: 0.035, lighting: { ambient: 1 } },
+        { ...common, ...columns(dark.vertices), ...corners(dark.faces), color: "#000000", opacity: 0.035, lighting: { ambient: 1 } },
       );
       for (const trace of traces) trace.visible = "legendonly"; // they keep the joints
       const follow = (moved) => {
