@@ -33,7 +33,7 @@ rows:
   dataset: humaneva
   width: 8
 - {name: plain-lost, like: plain, seeds: [2, 3]}
-- {name: better, like: plain, title: better, width: 16, seeds: [0]}
+- {name: better, like: plain, title: better, alone: better than plain, width: 16, seeds: [0]}
 - {name: views, table: first, title: geometry, at_test: "3 views, full calibration", dataset: humaneva, method: triangulation}
 - {name: noisy, like: plain, table: second, group: noise, title: noisy, noise_px: 5, seeds: [0]}
 - {name: missing, like: plain, table: second, title: not there, width: 32}
@@ -63,7 +63,7 @@ def test_every_seed_of_a_row_has_a_mark_in_the_group_of_what_it_needs(made):
     titles = {heading: [strip.title for strip in strips] for heading, strips in groups.items()}
     assert titles == {
         "HumanEva-I, 5 px of noise: 1 view, 1 frame, picture only": ["noisy (noise)"],
-        "HumanEva-I, exact 2D: 1 view, 1 frame, picture only": ["plain `lifter`", "better"],
+        "HumanEva-I, exact 2D: 1 view, 1 frame, picture only": ["plain `lifter`", "better than plain"],
         "HumanEva-I, exact 2D: 3 views, 1 frame, full calibration": ["geometry"],
     }
     assert list(titles)[-1] == "HumanEva-I, 5 px of noise: 1 view, 1 frame, picture only", "exact 2D comes first"
@@ -77,7 +77,7 @@ def test_every_seed_of_a_row_has_a_mark_in_the_group_of_what_it_needs(made):
 def test_a_row_stands_where_its_first_table_has_it(made):
     listing, runs = made
     titles = [strip.title for strips in grouped(listing, runs, ["second", "first"], ROOT).values() for strip in strips]
-    assert titles == ["again", "plain `lifter`", "geometry", "noisy (noise)"]
+    assert titles == ["better than plain", "plain `lifter`", "geometry", "noisy (noise)"]
 
 
 def test_groups_of_one_heading_are_one_group(made):
@@ -102,6 +102,22 @@ def test_marks_stand_where_their_errors_are_and_lead_to_their_records(made):
     for mark in marks.values():
         assert mark["href"].startswith(f"{RECORDS_ADDRESS}/humaneva/")
         assert mark["aria-label"] == mark["title"]
+
+    near, first = (
+        mark["style"].partition("; ")[2]
+        for seed in (1, 0)
+        for title, mark in marks.items()
+        if f"plain `lifter`, our settings, seed {seed}:" in title
+    )
+    assert near != first, "neighbours stand in lanes of their own"
+    sheet = page.select_one(".pk-strip [popover]")
+    assert [link["href"].rpartition("/")[2] for link in sheet.select("a")] == [
+        "plain-seed0.json",
+        "plain-seed1.json",
+        "plain-lost-seed2.json",
+        "plain-lost-seed3.json",
+    ]
+    assert [fold.has_attr("open") for fold in page.select(".pk-test-set")] == [True, False]
 
     def left(error):
         (style,) = [mark["style"] for title, mark in marks.items() if f": {error:.1f} mm" in title]

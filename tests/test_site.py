@@ -171,7 +171,7 @@ def test_every_mark_of_the_results_leads_to_a_record_of_the_site(browser, addres
             assert record["metrics_mm"]["report_mpjpe"] >= 0
         chart = visit.page.locator(".pk-overview")
         assert chart.bounding_box()["y"] < 900
-        assert chart.bounding_box()["height"] < 1800
+        assert chart.bounding_box()["height"] < 1700
         visit.page.locator(".pk-strip").nth(30).scroll_into_view_if_needed()
         scale = "() => document.querySelector('.pk-axis').getBoundingClientRect().top >= 0"
         visit.page.wait_for_function(scale)  # it stays in sight
