@@ -567,7 +567,7 @@ alt = "The test error has no jump at the switch; it falls over the steps after i
 curve_figure(curves, "steps after the switch", "report_mpjpe (mm)", alt=alt)
 
 # %% [markdown]
-# What drops at once is the training loss ({numref}`fig-switch-loss`). At the same weights it is lower without dropout, and lowest without either noise; batch norm's alone is not what raises it:
+# What drops at once is the training loss. Its jump is the one in {numref}`fig-switch-loss`: at the same weights it is lower without dropout, and lowest without either noise; batch norm's alone is not what raises it:
 
 # %%
 names = {"none": "nothing", "dropout": "dropout", "norm": "batch norm's noise"}
