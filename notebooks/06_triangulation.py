@@ -414,6 +414,8 @@ f"the robust point is the worse one from {least:.0f} to {most:.0f} px"
 rng = generator(seed)
 hit = torch.rand(test.pixels.shape[:-1], generator=rng) < outliers
 anywhere = torch.rand(test.pixels.shape, generator=rng) * torch.tensor([640.0, 480.0])
+
+# %%
 others = test.with_detector_noise(noise_px, 0.0, generator(seed)).pixels
 spoilt, noisy_too = (
     pixels.where(~hit.unsqueeze(-1), anywhere) for pixels in (test.pixels, others)
@@ -436,6 +438,8 @@ found = found_in(spoilt)
 # %%
 spoilt_mm = {name: errors_mm(points) for name, points in found.items()}
 noisy_mm = {name: errors_mm(points) for name, points in found_in(noisy_too).items()}
+
+# %%
 for mm in (spoilt_mm, noisy_mm):
     assert mm["robust"][NAMES[0]] < mm["all views alike"][NAMES[0]] / 2
 

@@ -482,6 +482,7 @@ assert max(max(third[px]) for px in (0, 1, 2)) < 0
 assert all(min(third[px]) < 0 < max(third[px]) for px in (5, 10))
 
 
+# %% tags=["remove-cell"]
 def root_mm(px, row):
     """How far off the root is."""
     return mm(f"noise{px}-{row}", metric="root_error")
