@@ -54,7 +54,7 @@ class Strip:
     title: str
     marks: list[Mark] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
-    """Where its rows stand, "<table>: <title there>"."""
+    """In which tables its rows stand, with their titles there."""
 
 
 def overview(listing: Listing, runs: Mapping[str, list[Record]], names: Iterable[str], start: str | Path = ".") -> str:

@@ -39,13 +39,13 @@ FEWEST = 2
 """Fewer frames cannot be parted in two."""
 
 
-class Refused(click.ClickException):
+class _Refused(click.ClickException):
     """Files of which nothing can be made. Its exit status is not that of findings."""
 
     exit_code = 2
 
 
-class Number(click.FloatRange):
+class _Number(click.FloatRange):
     """A number in a range, and finite; click's own takes NaN, which no bound refuses."""
 
     def convert(self, value, param, ctx):
@@ -55,7 +55,7 @@ class Number(click.FloatRange):
         return number
 
 
-class Size(click.ParamType):
+class _Size(click.ParamType):
     """Width and height of an image."""
 
     name = "size"
@@ -84,10 +84,10 @@ def common(command: Callable) -> Callable:
     @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
     @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=f"Where results go; default FOLDER/{OUTPUT}.")
     @click.option("--skeleton", type=click.Choice(list(SKELETONS)), help="Of the 2D joints; by default the files tell.")
-    @click.option("--frame-rate", type=Number(min=0, min_open=True), help="Frames per second; default 30.")
+    @click.option("--frame-rate", type=_Number(min=0, min_open=True), help="Frames per second; default 30.")
     @click.option("--units", type=click.Choice(["metres", "millimetres"]), help="Of the calibration; by default it tells.")
     @click.option("--pair", "pairs", multiple=True, metavar="VIEW=CAMERA", help="The camera of a view; may be repeated.")
-    @click.option("--image-size", type=Size(), metavar="WIDTHxHEIGHT", help="Of all images, for OpenCV's files without it.")
+    @click.option("--image-size", type=_Size(), metavar="WIDTHxHEIGHT", help="Of all images, for OpenCV's files without it.")
     @click.option("--individual", help="Whose joints, in DeepLabCut's files of several animals.")
     @wraps(command)
     def run(folder: Path, out: Path | None, pairs: tuple[str, ...], image_size: tuple[int, int] | None, **options):
@@ -102,7 +102,7 @@ def common(command: Callable) -> Callable:
         try:
             expected = command(folder, out, read, **options)
         except (ValueError, OSError) as error:  # a DataFileError is a ValueError
-            raise Refused("\n".join([str(error), *_left_from_before(out, before)])) from error
+            raise _Refused("\n".join([str(error), *_left_from_before(out, before)])) from error
         for line in _left_from_before(out, before, expected):
             click.echo(line, err=True)
 
@@ -116,12 +116,12 @@ def reconstructing(command: Callable) -> Callable:
         "--smoothing",
         default=SMOOTHING_S,
         show_default=True,
-        type=Number(min=0, max=10),
+        type=_Number(min=0, max=10),
         help="Window in seconds; 0 for none.",
     )
     @click.option(
         "--cutoff",
-        type=Number(min=0, min_open=True),
+        type=_Number(min=0, min_open=True),
         help="Smooth by a Butterworth filter instead, with this cut-off in Hz.",
     )
     @click.option("--plain", is_flag=True, help="Let every view count alike, also one that does not fit the others.")
