@@ -241,6 +241,28 @@ def test_on_a_phone_the_camera_is_in_the_picture_and_pause_at_the_edge(browser, 
         assert visit.complaints == []
 
 
+LISTEN = """() => {
+    window.said = [];
+    const fillText = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        window.said.push({ x, y, half: this.measureText(text).width / 2 });
+        return fillText.call(this, text, x, y);
+    };
+}"""
+
+
+def test_on_a_phone_the_words_keep_off_each_other(browser, address):
+    with opened(browser, address, width=390) as visit:
+        visit.page.evaluate(LISTEN)
+        for _ in range(12):
+            visit.page.evaluate("said.length = 0")
+            top(visit).press("ArrowRight")
+            visit.page.wait_for_function("said.length >= 2")
+            camera, network = visit.page.evaluate("said.slice(-2)")
+            across, down = abs(camera["x"] - network["x"]), abs(camera["y"] - network["y"])
+            assert across > camera["half"] + network["half"] or down > 12
+
+
 def test_it_says_from_where_errors_are_measured(visit):
     for place in (".pk-off", ".pk-scale"):
         assert "pelvis on pelvis" in visit.page.inner_text(place)

@@ -248,13 +248,19 @@ window.posebook ??= {};
       });
     }
 
-    function write({ at, text, color, align = "center" }) {
+    const LINE = 18; // of text, pixels
+    function write({ at, text, color, align = "center" }, written) {
       const [x, y, depth] = put(at);
       if (depth < NEAR) return;
       const small = size.width < 480;
       Object.assign(paint, { font: `600 ${small ? 12 : 14}px system-ui, sans-serif`, textAlign: align, textBaseline: "bottom" });
       const half = paint.measureText(text).width / 2;
-      const where = [between(half + 4, x, size.width - half - 4), Math.max(y, 18)];
+      const where = [between(half + 4, x, size.width - half - 4), Math.max(y, LINE)];
+      for (const other of written) {
+        const apart = [Math.abs(where[0] - other.x) - half - other.half, Math.abs(where[1] - other.y) - LINE];
+        if (Math.max(...apart) < 0) where[1] = other.y > 2 * LINE ? other.y - LINE : other.y + LINE;
+      }
+      written.push({ x: where[0], y: where[1], half });
       Object.assign(paint, { globalAlpha: look.fade * between(0, 2 * view.out - 1, 1), lineWidth: 4, strokeStyle: look.paper, fillStyle: color });
       paint.strokeText(text, ...where);
       paint.fillText(text, ...where);
@@ -286,7 +292,8 @@ window.posebook ??= {};
       look.fade = 1;
       device(scene);
       look.fade = scene.fade ?? 1;
-      (scene.labels ?? []).forEach((text) => write({ ...text, color: text.camera ? look.cameraInk : look.ink }));
+      const written = []; // so that a label keeps off those before it
+      (scene.labels ?? []).forEach((text) => write({ ...text, color: text.camera ? look.cameraInk : look.ink }, written));
       canvas.dataset.drawn = Number(canvas.dataset.drawn ?? 0) + 1;
     }
 
