@@ -410,7 +410,7 @@ for thing, name in [("focal length", "screen"), ("tilt", "screen"), ("tilt", "ra
     assert not flat(thing, name)
 
 # %% [markdown]
-# The third is a warning. The level lifter is *told* the height, and is as lost as the others.
+# The third is a warning ({numref}`fig-height`). The level lifter is *told* the height, and is as lost as the others.
 # All the cameras it has learnt from are about equally high, so that it had no chance to learn what the number means:
 
 # %%
