@@ -191,7 +191,12 @@ Markdown(table(header, lines))
 # Smoothing halves independent noise, bridges the gaps, and costs little where there is nothing to smooth.
 # Against correlated noise it can do next to nothing by itself: over the frames that it looks at, such noise changes no faster than the person moves, and looks like motion.
 # What it takes away there comes from the confidences, which say in which of the frames the joint is closer to the truth.
-#
+
+# %%
+off = [float(mean_px(way["correlated"])) for way in (tests, alike, smooth)]
+assert off[0] - off[1] < 0.5 * (off[0] - off[2])
+
+# %% [markdown]
 # ## One frame, and one smoothed frame
 #
 # Two single-frame lifters set the mark. Both are lifters of rays that are told the camera's tilt and height, and both learn without labels:

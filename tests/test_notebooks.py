@@ -22,7 +22,7 @@ SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 CHAPTERS = sorted(NOTEBOOKS.glob("[0-9]*.py"))
 SMALL = {
     "02_lift_with_labels": dict(width=32, epochs=4, learning_rate=0.005),
-    "04_test_time_adaptation": dict(width=32, epochs=4, adapt_epochs=4, one_steps=20),
+    "04_test_time_adaptation": dict(width=32, epochs=4, adapt_epochs=12, one_steps=20),
     "05_sequences": dict(width=32, epochs=8, window=9, stride=4),
     "07_results": dict(width=16, epochs=3, adapt_epochs=1, stride=4),
     "08_labels_for_free": dict(width=32, epochs=6, seeds=2),
