@@ -379,7 +379,7 @@ def _stacked(count: int, narrow: bool):
     """Cells (left, bottom, width, height) of one large panel and a column (narrow: rows of two or three) of small ones."""
     small = count - 1
     if not narrow:
-        large = {1: 0.58, 2: 0.7}.get(small, 0.75)  # the more there are, the lower and so the narrower each is
+        large = 0.58 if small == 1 else 0.7
         return [(0, 0, large, 1), *((large, 1 - (i + 1) / small, 1 - large, 1 / small) for i in range(small))], 1
     columns = min(small, 3) if small != 4 else 2
     rows = -(-small // columns)

@@ -214,7 +214,7 @@ def test_images_beside_a_room_share_the_figure_and_leave_space_for_their_titles(
     cells, _ = _stacked(1 + images, narrow)
     assert len(cells) == 1 + images
     for left, bottom, width, height in cells:
-        assert width >= 0.25
+        assert width >= 0.3
         assert -1e-9 < left < left + width < 1 + 1e-9
         assert -1e-9 < bottom < bottom + height < 1 + 1e-9
     for (x, y, w, h), (left, bottom, width, height) in combinations(cells, 2):
