@@ -150,8 +150,8 @@ def test_numbers_in_figures_are_float32(pages):
 
 
 def test_chapters_open_with_their_numbered_figure(site):
-    opened = [path for path in (ROOT / "notebooks").glob("[0-9]*.py") if 'tags=["opening"]' in path.read_text()]
-    assert len(opened) >= 4
+    opened = [path for path in (ROOT / "notebooks").glob("[0-9]*.py") if '"opening"' in path.read_text()]
+    assert len(opened) >= 10
     for path in opened:
         page = BeautifulSoup((site / "notebooks" / f"{path.stem}.html").read_text(), "html.parser")
         opening = page.select_one("article h1").find_next_sibling()  # another one is for print
