@@ -8,7 +8,7 @@ import torch
 from visits import Visit, figures_page, needs_browser
 
 from posekit.cameras import Cameras
-from posekit.colors import CAMERA
+from posekit.colors import CAMERA, DARK, SHADOW
 from posekit.drawing import Layer, Panel, show
 from posekit.figures import comparison_figure, curve_figure, pose_figure
 from posekit.rig_figures import moving_rig_figure
@@ -200,12 +200,26 @@ def test_the_view_stays_when_the_slider_moves_and_the_theme_changes(reader):
     hand.drag(60, 10)
     turned = hand.eyes()
     slider = hand.figure.query_selector("input[type=range]")
-    moment = int(slider.input_value())
-    slider.press("ArrowRight")
+    slider.press("Home")
+    slider.press("ArrowRight")  # wherever it stood before, also at its end
     hand.visit.turn("dark")
     hand.visit.turn("light")
-    hand.page.wait_for_function(SHOWS, arg=[hand.canvas, moment + 1])
+    hand.page.wait_for_function(SHOWS, arg=[hand.canvas, 1])
     assert hand.eyes() == [pytest.approx(eye) for eye in turned]
+
+
+def test_under_a_person_lies_a_shadow_and_on_a_dark_page_a_patch_of_light(reader):
+    hand = reader(ALONE)
+    shadow = "f => f.querySelector('.pk-canvas')._fullData.filter(t => t.type === 'mesh3d').at(-1).color"
+    assert hand.page.evaluate(shadow, hand.figure) == SHADOW
+    hand.visit.turn("dark")
+    assert hand.page.evaluate(shadow, hand.figure) == DARK[SHADOW]
+    hand.visit.turn("light")
+    assert hand.page.evaluate(shadow, hand.figure) == SHADOW
+
+
+def test_a_slider_is_tall_enough_for_a_finger(reader):
+    assert reader(ALONE).figure.query_selector("input[type=range]").bounding_box()["height"] >= 24  # WCAG 2.2, 2.5.8
 
 
 def test_panels_are_laid_out_anew_on_a_screen_of_another_width(browser, one_page):

@@ -1,6 +1,7 @@
 """The built site in headless Chromium with software WebGL: every page, both themes, two widths, mouse, keys and touch."""
 
 import gzip
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -59,6 +60,15 @@ def test_no_word_of_a_chart_is_cut_off(opened):
         }).map((text) => text.textContent);
     })"""
     assert opened.page.evaluate(cut) == []
+
+
+@at_both_widths
+def test_the_words_of_drawings_are_large_enough_to_read(opened, site):
+    for drawing in opened.page.locator("main img[src$='.svg']").all():
+        content = (site / urlsplit(drawing.evaluate("image => image.src")).path.lstrip("/")).read_text()
+        (across,) = re.findall(r"^<svg[^>]* viewBox=\"0 0 (\d+)", content)
+        smallest = min(map(float, re.findall(r'font-size="(\d+)"', content)), default=99)
+        assert smallest * drawing.bounding_box()["width"] / int(across) >= 11
 
 
 @on_a_desktop
@@ -289,10 +299,10 @@ def test_the_keyboard_alone_works_the_first_chapters_figure(browser, address):
         keyboard.press("Space")
         visit.page.wait_for_function("s => Number(s.value) >= 2", arg=slider)
         keyboard.press("Space")
-        stopped = int(slider.input_value())
         keyboard.press("Tab")
+        keyboard.press("Home")  # wherever it was paused
         keyboard.press("ArrowRight")
-        assert int(slider.input_value()) == stopped + 1
+        assert slider.input_value() == "1"
 
 
 def test_a_phone_gets_through_the_first_chapter(browser, address):
