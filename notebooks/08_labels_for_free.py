@@ -186,7 +186,8 @@ bar_figure({"error": means}, "report_mpjpe (mm)", alt)
 gaps = [ours - theirs for ours, theirs in zip(from_triangulation, from_labels)]
 assert abs(mean(gaps)) < 0.05 * mean(from_labels)
 assert mean(from_views) > 1.2 * mean(from_labels)
-f"triangulation minus labels: {plus_minus(mean(gaps), stdev(gaps), sign='+')} mm"
+difference = plus_minus(mean(gaps), stdev(gaps), sign="+")
+print(f"triangulation minus labels: {difference} mm")
 
 # %% [markdown]
 # Both label-free teachers had the same views.
@@ -346,7 +347,9 @@ HTML(html_table(tables["beyond_noise"], runs))
 # %% tags=["hide-cell"]
 from_two = errors_mm(taught_by(train.select_views(["C1", "C2"])).labelled_poses())
 assert abs(mean(from_two) - mean(from_labels)) < 0.05 * mean(from_labels)
-f"{plus_minus(mean(from_two), stdev(from_two))} mm: exact, two views fix every joint"
+print(
+    f"{plus_minus(mean(from_two), stdev(from_two))} mm: exact, two views fix every joint"
+)
 
 # %% [markdown]
 # **2.** And with noise? Compare how far the targets of two and of three cameras are off.

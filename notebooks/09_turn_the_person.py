@@ -340,7 +340,7 @@ moved_rows, recorded_rows = (
     runs["humaneva/ladder-network"],
 )
 assert mean_and_spread(moved_rows)[0] > mean_and_spread(recorded_rows)[0]
-f"+ turned and moved: {change_in_words(moved_rows, recorded_rows)} mm"
+print(f"+ turned and moved: {change_in_words(moved_rows, recorded_rows)} mm")
 
 # %% [markdown]
 # The rows below "+ mirrored" are the subject of [](10_tell_the_network).

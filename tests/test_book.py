@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import nbformat
 import pytest
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from jupyter_cache import get_cache
 from nbclient import NotebookClient
 
@@ -141,6 +141,12 @@ def test_every_figure_says_what_it_shows(pages):
     for path, page in pages.items():
         for spec in page.specs:
             assert len(spec["layout"]["meta"]["alt"]) > 30, path
+
+
+def test_no_output_shows_characters_as_python_escapes_them(pages):
+    for path in pages:
+        outputs = BeautifulSoup(path.read_text(), "html.parser").select(".cell_output pre")
+        assert not [text for text in map(Tag.get_text, outputs) if re.search(r"\\x[0-9a-f]{2}", text)], path
 
 
 def test_numbers_in_figures_are_float32(pages):

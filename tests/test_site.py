@@ -68,6 +68,16 @@ def test_no_word_of_a_chart_is_cut_off(opened):
 
 
 @at_both_widths
+def test_what_a_cell_shows_lies_on_the_page_itself(opened):
+    """On a dark page the theme lays a light ground under it, on which colours for the dark are not seen."""
+    opened.turn("dark")
+    grounds = opened.page.locator(".cell_output .text_html").evaluate_all(
+        "all => all.map((one) => getComputedStyle(one).backgroundColor)"
+    )
+    assert set(grounds) <= {"rgba(0, 0, 0, 0)"}
+
+
+@at_both_widths
 def test_the_words_of_drawings_are_large_enough_to_read(opened):
     words = """async () => {
         const found = [];
