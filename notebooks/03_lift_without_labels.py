@@ -456,7 +456,7 @@ final = {seed: record.metrics_mm["report_mpjpe"] for seed, record in records.ite
 order = sorted(behind, key=behind.get)
 rows = [[seed, f"{behind[seed]:.0%}", f"{final[seed]:.1f}"] for seed in order]
 published = report_table("humaneva")["label_free, dropout 0.5->0.0"]
-rows.append(["the report's Table 1", "?", published])
+rows.append(["the report's Table 1", "–", published])
 
 # %% [markdown]
 # In one table:

@@ -347,9 +347,8 @@ HTML(html_table(tables["beyond_noise"], runs))
 # %% tags=["hide-cell"]
 from_two = errors_mm(taught_by(train.select_views(["C1", "C2"])).labelled_poses())
 assert abs(mean(from_two) - mean(from_labels)) < 0.05 * mean(from_labels)
-print(
-    f"{plus_minus(mean(from_two), stdev(from_two))} mm: exact, two views fix every joint"
-)
+two_mm = plus_minus(mean(from_two), stdev(from_two))
+print(f"{two_mm} mm: exact, two views fix every joint")
 
 # %% [markdown]
 # **2.** And with noise? Compare how far the targets of two and of three cameras are off.

@@ -29,9 +29,11 @@ def moving_rig_figure(
         true: (V,).
         step_names: what the slider says.
     """
-    places = torch.cat([true.centers_world, cameras.centers_world.flatten(0, 1)])
-    low, high = (places.amin(0) - 0.9).tolist(), (places.amax(0) + 0.9).tolist()
-    box = (low[0], high[0]), (low[1], high[1]), (0.0, max(2.4, high[2]))
+    lines = torch.cat([camera_lines(true), camera_lines(cameras).flatten(0, 1)])
+    shown = torch.cat([lines, poses_world.flatten(0, 1)])
+    low, high = (f(shown[shown.isfinite().all(-1)], dim=0) for f in (torch.amin, torch.amax))
+    (x0, y0, _), (x1, y1, top) = (low - 0.1).tolist(), (high + 0.1).tolist()
+    box = (x0, x1), (y0, y1), (0.0, top)
     x, y, z = camera_lines(true).numpy().T
     ghosts = go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=GHOST, width=2), **UNNAMED)
     rig = go.Scatter3d(mode="lines", line=dict(color=CAMERA, width=4), **UNNAMED)
