@@ -47,6 +47,7 @@ if find_spec("google") and find_spec("google.colab"):
 
 # %% tags=["hide-input"]
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -394,7 +395,12 @@ def picture(title, calibration, detections):
         -1, keepdim=True
     )  # the rest is far away
     layers = [
-        Layer(back.where(inside, torch.nan) - corner, BODY_25B, ghost=True),
+        Layer(
+            back.where(inside, torch.nan) - corner,
+            BODY_25B,
+            ghost=True,
+            name="image of the triangulated joints",
+        ),
         Layer(pixels[:, 1] - corner, BODY_25B),
     ]
     return Panel(title, layers, image_size=cut)
@@ -406,7 +412,7 @@ alt = (
     "landscape calibration, and come apart with the other faults."
 )
 pictures = [picture(title, *fault) for title, fault in faults.items()]
-show(pictures, alt, arrange="grid", columns=4, height=560)
+show(pictures, alt, arrange="row", columns=4, height=460)
 
 # %% [markdown]
 # Two of them cannot be seen ({numref}`fig-faults`): neither the unit nor the stated size of an image changes where the joints fall. Each fault has a finding, though:
@@ -418,6 +424,7 @@ for title, fault in faults.items():
     assert bool(findings) == (title != "nothing")
     for finding in findings:
         what = finding.what.replace(f"{folder}/", "")
+        what = re.sub(r'--[a-z-]+|[a-z]+="[a-z]+"|[a-z]+=(?= )', r"`\g<0>`", what)
         rows.append([title, what, finding.cause])
 Markdown(table(["what was done", "what `check` says", "likely cause"], rows))
 

@@ -68,6 +68,19 @@ def test_no_word_of_a_chart_is_cut_off(opened):
 
 
 @at_both_widths
+def test_titles_of_panels_keep_off_each_other(opened):
+    overlaps = """() => [...document.querySelectorAll(".pk-canvas")].filter(one => one.checkVisibility()).flatMap((canvas) => {
+        const words = [...canvas.querySelectorAll(".annotation-text")];
+        const titles = words.map((one) => [one.textContent, one.getBoundingClientRect()]);
+        const over = (a, b) => Math.min(a.right, b.right) > Math.max(a.left, b.left) + 1
+            && Math.min(a.bottom, b.bottom) > Math.max(a.top, b.top) + 1;
+        const under = ([, a], k) => titles.slice(k + 1).filter(([, b]) => over(a, b)).map(([words]) => words);
+        return titles.flatMap(under);
+    })"""
+    assert opened.page.evaluate(overlaps) == []
+
+
+@at_both_widths
 def test_what_a_cell_shows_lies_on_the_page_itself(opened):
     """On a dark page the theme lays a light ground under it, on which colours for the dark are not seen."""
     opened.turn("dark")
