@@ -381,7 +381,7 @@ faults = {
 # %% [markdown]
 # What you see: one moment in the second camera, the detector's joints in colour, and in grey the images of the triangulated ones.
 
-# %% tags=["hide-input", "fig-faults"]
+# %% tags=["hide-input"]
 # the part of the image around the person
 corner, cut = torch.tensor([110.0, 390.0]), (860, 780)
 
@@ -406,6 +406,7 @@ def picture(title, calibration, detections):
     return Panel(title, layers, image_size=cut)
 
 
+# %% tags=["hide-input", "fig-faults"]
 alt = (
     "Eight small images of one moment, each with the 2D pose in colour over the reprojected "
     "3D pose in grey. They coincide where nothing is wrong, with millimetres and with a "
