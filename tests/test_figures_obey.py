@@ -210,12 +210,10 @@ def test_the_view_stays_when_the_slider_moves_and_the_theme_changes(reader):
 
 def test_under_a_person_lies_a_shadow_and_on_a_dark_page_a_patch_of_light(reader):
     hand = reader(ALONE)
-    shadow = "f => f.querySelector('.pk-canvas')._fullData.filter(t => t.type === 'mesh3d').at(-1).color"
-    assert hand.page.evaluate(shadow, hand.figure) == SHADOW
-    hand.visit.turn("dark")
-    assert hand.page.evaluate(shadow, hand.figure) == DARK[SHADOW]
-    hand.visit.turn("light")
-    assert hand.page.evaluate(shadow, hand.figure) == SHADOW
+    last_mesh = "([f, color]) => f.querySelector('.pk-canvas')._fullData.findLast(t => t.type === 'mesh3d').color === color"
+    for theme, color in (("light", SHADOW), ("dark", DARK[SHADOW]), ("light", SHADOW)):
+        hand.visit.turn(theme)
+        hand.page.wait_for_function(last_mesh, arg=[hand.figure, color])  # a busy machine paints it later
 
 
 def test_a_slider_is_tall_enough_for_a_finger(reader):
