@@ -29,15 +29,15 @@ def moving_rig_figure(
         true: (V,).
         step_names: what the slider says.
     """
-    lines = torch.cat([camera_lines(true), camera_lines(cameras).flatten(0, 1)])
-    shown = torch.cat([lines, poses_world.flatten(0, 1)])
+    still, moved = camera_lines(true), camera_lines(cameras)
+    shown = torch.cat([still, moved.flatten(0, 1), poses_world.flatten(0, 1)])
     low, high = (f(shown[shown.isfinite().all(-1)], dim=0) for f in (torch.amin, torch.amax))
     (x0, y0, _), (x1, y1, top) = (low - 0.1).tolist(), (high + 0.1).tolist()
     box = (x0, x1), (y0, y1), (0.0, top)
-    x, y, z = camera_lines(true).numpy().T
+    x, y, z = still.numpy().T
     ghosts = go.Scatter3d(x=x, y=y, z=z, mode="lines", line=dict(color=GHOST, width=2), **UNNAMED)
     rig = go.Scatter3d(mode="lines", line=dict(color=CAMERA, width=4), **UNNAMED)
-    moving = [(rig, camera_lines(cameras))]
+    moving = [(rig, moved)]
     panel = Panel("", [Layer(poses_world, skeleton)], box=box, extra=[ghosts], moving=moving)
     figure = show([panel], alt, frame_rate=2.0, frame_names=step_names, **{"height": 440} | options)
     figure.layout.meta |= dict(steps="step")  # what the slider goes over, for those who cannot see it
